@@ -1,0 +1,55 @@
+"""Make any LoRA work anywhere, and prove it."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lora_convert.operations.adapters import read_adapter, write_adapter
+    from lora_convert.operations.applying import Result
+    from lora_convert.operations.convert import ConversionPlan, convert, plan_convert
+    from lora_convert.operations.inspect import Inspection, inspect
+    from lora_convert.operations.proving import Proof
+    from lora_convert.operations.verify import verify
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "ConversionPlan": "operations.convert",
+    "Inspection": "operations.inspect",
+    "Proof": "operations.proving",
+    "Result": "operations.applying",
+    "convert": "operations.convert",
+    "inspect": "operations.inspect",
+    "plan_convert": "operations.convert",
+    "read_adapter": "operations.adapters",
+    "verify": "operations.verify",
+    "write_adapter": "operations.adapters",
+}
+
+__all__ = [
+    "ConversionPlan",
+    "Inspection",
+    "Proof",
+    "Result",
+    "__version__",
+    "convert",
+    "inspect",
+    "plan_convert",
+    "read_adapter",
+    "verify",
+    "write_adapter",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used."""
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{home}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
