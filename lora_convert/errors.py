@@ -1,0 +1,239 @@
+"""Everything that can go wrong, as a tree. Each error carries data and says what to do next.
+
+    LoraConvertError                          exit 1
+    ├── InputError
+    │   ├── CheckpointNotFoundError           exit 2   also FileNotFoundError
+    │   ├── CorruptCheckpointError            exit 1   also ValueError
+    │   └── UnsafePickleError                 exit 5   also ValueError
+    ├── RecognitionError                      exit 4   also LookupError
+    │   ├── UnknownFormatError
+    │   ├── UnknownArchitectureError
+    │   ├── AmbiguousCheckpointError
+    │   └── UnexplainedKeysError
+    ├── ConversionError                       exit 1   also ValueError
+    │   ├── NotExpressibleError               exit 5
+    │   ├── IncompleteModuleError
+    │   ├── ShapeError
+    │   └── LossyConversionError              exit 5
+    ├── OutputError
+    │   ├── DestinationExistsError            exit 5   also FileExistsError
+    │   ├── NotEnoughSpaceError               exit 1   also OSError
+    │   └── VerificationError                 exit 1
+    ├── HubError                              exit 1   also OSError
+    └── MissingExtraError                     exit 1   also ImportError
+
+Other exit codes: 0 done or unchanged, 2 usage, 3 some of several failed, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+EXIT_DONE = 0
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_PARTIAL = 3
+EXIT_UNRECOGNISED = 4
+EXIT_REFUSED = 5
+EXIT_INTERRUPTED = 130
+
+
+class LoraConvertError(Exception):
+    """Base of every error that this package raises on purpose.
+
+    The message has up to three parts: what happened, why, and what to type next.
+    """
+
+    exit_code = EXIT_FAILED
+
+    def __init__(self, what: str, *, why: str = "", hint: str = "") -> None:
+        self.what = what
+        self.why = why
+        self.hint = hint
+        super().__init__(what)
+
+    def __str__(self) -> str:
+        """All three parts, one a line."""
+        lines = [self.what]
+        if self.why:
+            lines.append(f"  why:  {self.why}")
+        if self.hint:
+            lines.append(f"  next: {self.hint}")
+        return "\n".join(lines)
+
+
+class InputError(LoraConvertError):
+    """The input cannot be read."""
+
+
+class CheckpointNotFoundError(InputError, FileNotFoundError):
+    """There is no file to read at this path."""
+
+    exit_code = EXIT_USAGE
+
+    def __init__(self, path: str, what: str = "", *, hint: str = "") -> None:
+        self.path = path
+        super().__init__(what or f"{path}: no such file or folder", hint=hint)
+
+
+class CorruptCheckpointError(InputError, ValueError):
+    """The container, or a document beside it, is broken."""
+
+    def __init__(self, path: str, problem: str, *, why: str = "", hint: str = "") -> None:
+        self.path = path
+        self.problem = problem
+        super().__init__(f"{path}: {problem}", why=why, hint=hint)
+
+
+class UnsafePickleError(InputError, ValueError):
+    """A torch checkpoint asks for something that only running code could give."""
+
+    exit_code = EXIT_REFUSED
+
+    def __init__(self, path: str, problem: str, *, hint: str = "") -> None:
+        self.path = path
+        super().__init__(f"{path}: {problem}", hint=hint)
+
+
+class RecognitionError(LoraConvertError, LookupError):
+    """The file is sound, but what it holds was not recognised."""
+
+    exit_code = EXIT_UNRECOGNISED
+
+
+class UnknownFormatError(RecognitionError):
+    """No format explains the names, or the format is known by name only (``known_as``)."""
+
+    def __init__(self, path: str, *, known_as: str = "", examples: Sequence[str] = ()) -> None:
+        self.path = path
+        self.known_as = known_as
+        self.examples = tuple(examples)
+        shown = ", ".join(repr(name) for name in self.examples[:3])
+        if known_as:
+            what = f"{path}: this is {known_as}, which this version does not read"
+        else:
+            what = f"{path}: no known LoRA format explains these names"
+        super().__init__(
+            what,
+            why=f"for example {shown}" if shown else "",
+            hint="lora-convert formats lists what is read; lora-convert inspect --names FILE shows the names",
+        )
+
+
+class UnknownArchitectureError(RecognitionError):
+    """The names need an architecture's module list, and none fits."""
+
+    def __init__(self, what: str, *, candidates: Sequence[str] = (), why: str = "") -> None:
+        self.candidates = tuple(candidates)
+        super().__init__(
+            what, why=why, hint="name it with --architecture; lora-convert formats lists the known ones"
+        )
+
+
+class AmbiguousCheckpointError(RecognitionError):
+    """Several readings are equally good; ``choices`` lists them."""
+
+    def __init__(self, what: str, *, choices: Sequence[str] = (), hint: str = "") -> None:
+        self.choices = tuple(choices)
+        super().__init__(what, why="choices: " + ", ".join(self.choices) if choices else "", hint=hint)
+
+
+class UnexplainedKeysError(RecognitionError):
+    """Some keys have no meaning in the detected format, so nothing is converted."""
+
+    def __init__(self, path: str, keys: Sequence[str], total: int, *, why: str = "") -> None:
+        self.path = path
+        self.keys = tuple(keys)
+        self.total = total
+        super().__init__(
+            f"{path}: {len(keys)} of {total} keys are not explained, for example {keys[0]!r}",
+            why=why,
+            hint="lora-convert inspect --names FILE shows them all",
+        )
+
+
+class ConversionError(LoraConvertError, ValueError):
+    """The adapter was understood but cannot be turned into the target."""
+
+
+class NotExpressibleError(ConversionError):
+    """The target format has no spelling for something this adapter holds."""
+
+    exit_code = EXIT_REFUSED
+
+
+class IncompleteModuleError(ConversionError):
+    """A module lacks one of its tensors."""
+
+    def __init__(self, module: str, missing: Sequence[str], *, others: int = 0) -> None:
+        self.module = module
+        self.missing = tuple(missing)
+        more = f" (and {others} more modules like it)" if others else ""
+        super().__init__(
+            f"{module}: {' and '.join(missing)} missing{more}",
+            why="a LoRA module acts only with both factors; the file may be cut or one shard of several",
+            hint="lora-convert inspect --health FILE lists every incomplete module",
+        )
+
+
+class ShapeError(ConversionError):
+    """Tensors of one module do not fit together."""
+
+    def __init__(self, module: str, problem: str) -> None:
+        self.module = module
+        super().__init__(f"{module}: {problem}", hint="lora-convert inspect --health FILE lists such modules")
+
+
+class LossyConversionError(ConversionError):
+    """The plan has losses and the policy is to refuse them."""
+
+    exit_code = EXIT_REFUSED
+
+    def __init__(self, losses: Sequence[str]) -> None:
+        self.losses = tuple(losses)
+        super().__init__(
+            "refused: " + "; ".join(self.losses), hint="--losses warn goes on and reports them"
+        )
+
+
+class OutputError(LoraConvertError):
+    """The output cannot be written."""
+
+
+class DestinationExistsError(OutputError, FileExistsError):
+    """The output is already there, and is something else."""
+
+    exit_code = EXIT_REFUSED
+
+    def __init__(self, path: str, *, why: str = "", hint: str = "--force replaces it") -> None:
+        self.path = path
+        super().__init__(f"{path}: exists already", why=why, hint=hint)
+
+
+class NotEnoughSpaceError(OutputError, OSError):
+    """The disk cannot hold the plan."""
+
+    def __init__(self, path: str, needed: int, free: int) -> None:
+        self.path = path
+        self.needed = needed
+        self.free = free
+        super().__init__(
+            f"{path}: needs {needed:,} bytes, {free:,} are free", hint="choose another disk with -o"
+        )
+
+
+class VerificationError(OutputError):
+    """What was written is not what was planned, or does not act like its source."""
+
+
+class HubError(LoraConvertError, OSError):
+    """The Hub could not be reached, or refused."""
+
+
+class MissingExtraError(LoraConvertError, ImportError):
+    """A feature needs packages of an extra that is not installed."""
+
+    def __init__(self, feature: str, extra: str) -> None:
+        self.extra = extra
+        super().__init__(f"{feature} needs packages that are not installed",
+                         hint=f'pip install "lora-convert[{extra}]"')
