@@ -1,0 +1,1 @@
+"""Tensors as values: dtypes, expressions over tensors not yet read, and the bytes they stand for."""

@@ -1,0 +1,171 @@
+"""Expressions computed with numpy. numpy is imported here, inside the functions, and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from lora_convert.errors import NotExpressibleError
+from lora_convert.tensors.dtypes import BITS, NUMPY_NAMES
+from lora_convert.tensors.expr import (
+    Cast,
+    Columns,
+    Contracted,
+    Expr,
+    Padded,
+    Reshaped,
+    Rows,
+    Scalar,
+    Stack,
+    Times,
+    Zeros,
+    rows,
+)
+from lora_convert.tensors.ranges import Range, pieces
+from lora_convert.tensors.source import Source
+
+if TYPE_CHECKING:
+    import numpy
+
+    Array: TypeAlias = numpy.ndarray[Any, numpy.dtype[Any]]
+
+Read: TypeAlias = Callable[[Range], bytes]
+
+BLOCK = 1 << 22
+"""Bytes of an output computed at a time."""
+
+
+def numpy_dtype(dtype: str) -> numpy.dtype[Any]:
+    """The numpy dtype of a safetensors dtype."""
+    import numpy
+
+    name = NUMPY_NAMES.get(dtype)
+    if name is None:
+        raise NotExpressibleError(f"{dtype} tensors can be copied but not computed with",
+                                  hint="convert without --dtype, to a format that needs no arithmetic")
+    if hasattr(numpy, name) or name == "bool":
+        return numpy.dtype(name)
+    import ml_dtypes
+
+    return numpy.dtype(getattr(ml_dtypes, name))
+
+
+def evaluate(expr: Expr, read: Read) -> Array:
+    """The tensor `expr` stands for; `read` gives the bytes of a range."""
+    import numpy
+
+    match expr:
+        case Source() | Rows(Source(), _, _):
+            (extent,) = pieces(expr) or (None,)
+            if not isinstance(extent, Range):
+                return evaluate(expr.of, read)[expr.start : expr.stop] if isinstance(expr, Rows) else _packed(expr)
+            return numpy.frombuffer(read(extent), numpy_dtype(expr.dtype)).reshape(expr.shape)
+        case Rows(inner, start, stop):
+            return evaluate(inner, read)[start:stop]
+        case Columns(inner, start, stop):
+            return evaluate(inner, read)[:, start:stop]
+        case Stack(parts):
+            return numpy.concatenate([evaluate(part, read) for part in parts])
+        case Padded(inner, left, right):
+            tail = ((0, 0),) * (len(inner.shape) - 2)
+            return numpy.pad(evaluate(inner, read), ((0, 0), (left, right), *tail))
+        case Zeros(dtype, shape):
+            return numpy.zeros(shape, numpy_dtype(dtype))
+        case Times(inner, factor):
+            wide = evaluate(inner, read).astype(numpy_dtype(expr.dtype))
+            return numpy.multiply(wide, factor, dtype=wide.dtype)
+        case Reshaped(inner, shape):
+            return evaluate(inner, read).reshape(shape)
+        case Cast(inner, dtype):
+            return evaluate(inner, read).astype(numpy_dtype(dtype))
+        case Scalar(value, dtype):
+            return numpy.array(value, numpy_dtype(dtype))
+        case Contracted(mid, down):
+            wide_dtype = numpy_dtype(expr.dtype)
+            core, factor = evaluate(mid, read).astype(wide_dtype), evaluate(down, read).astype(wide_dtype)
+            return numpy.einsum("rqhw,qi->rihw", core, factor.reshape(factor.shape[0], -1), optimize=False)
+
+
+def _packed(expr: Source) -> Array:
+    raise NotExpressibleError(f"{expr.name}: {expr.dtype} cannot be computed with")
+
+
+def computed_blocks(expr: Expr, read: Read) -> Iterator[bytes]:
+    """The bytes of `expr`, in blocks of whole rows of about `BLOCK` bytes."""
+    if not expr.shape:
+        yield evaluate(expr, read).tobytes()
+        return
+    height = expr.shape[0]
+    row_bits = BITS[expr.dtype]
+    for length in expr.shape[1:]:
+        row_bits *= length
+    step = max(1, BLOCK * 8 // max(row_bits, 1))
+    for start in range(0, height, step):
+        yield evaluate(rows(expr, start, min(start + step, height)), read).tobytes()
+
+
+def finite_and_zero(expr: Expr, read: Read) -> tuple[bool, bool]:
+    """Whether all elements are finite, and whether all are zero."""
+    import numpy
+
+    values = evaluate(expr, read)
+    if values.dtype.itemsize < 4:
+        values = values.astype("float32")
+    return bool(numpy.isfinite(values).all()), not values.any()
+
+
+def low_rank_difference(
+    one: tuple[Expr, Expr, float], other: tuple[Expr, Expr, float], read: Read
+) -> float:
+    """‖s₁·U₁·D₁ − s₂·U₂·D₂‖ / ‖s₁·U₁·D₁‖ of two products (up, down, scale), Frobenius, in float64.
+
+    The products are never built: with QR of the stacked factors the norm is that of a small matrix.
+    Zero where both are zero, infinite where shapes differ or only the first is zero.
+    """
+    import numpy
+
+    up1, down1, scale1 = _matrices(one, read)
+    up2, down2, scale2 = _matrices(other, read)
+    if up1.shape[0] != up2.shape[0] or down1.shape[1] != down2.shape[1]:
+        return float("inf")
+    if down1.shape == down2.shape and numpy.array_equal(down1, down2):
+        if numpy.array_equal(up1 * scale1, up2 * scale2):
+            return 0.0
+        return _ratio(_product_norm(up1 * scale1 - up2 * scale2, down1), _product_norm(up1 * scale1, down1))
+    ups = numpy.hstack([up1 * scale1, up2 * -scale2])
+    downs = numpy.vstack([down1, down2])
+    return _ratio(_product_norm(ups, downs), _product_norm(up1 * scale1, down1))
+
+
+def _matrices(product: tuple[Expr, Expr, float], read: Read) -> tuple[Array, Array, float]:
+    up, down, scale = product
+    tall = evaluate(up, read).astype("float64").reshape(up.shape[0], -1)
+    wide = evaluate(down, read).astype("float64").reshape(down.shape[0], -1)
+    return tall, wide, scale
+
+
+def _product_norm(up: Array, down: Array) -> float:
+    import numpy
+
+    left = numpy.linalg.qr(up, mode="r")
+    right = numpy.linalg.qr(down.T, mode="r")
+    return float(numpy.linalg.norm(left @ right.T))
+
+
+def _ratio(difference: float, norm: float) -> float:
+    """The quotient; a NaN anywhere is an infinite difference."""
+    if difference == 0.0:
+        return 0.0
+    quotient = difference / norm if norm else float("inf")
+    return quotient if quotient == quotient else float("inf")
+
+
+def vector_difference(one: Expr, other: Expr, factors: tuple[float, float], read: Read) -> float:
+    """Norm of the difference of two vectors times their factors, over the norm of the first."""
+    import numpy
+
+    ours = evaluate(one, read).astype("float64").ravel() * factors[0]
+    theirs = evaluate(other, read).astype("float64").ravel() * factors[1]
+    if ours.shape != theirs.shape:
+        return float("inf")
+    return _ratio(float(numpy.linalg.norm(ours - theirs)), float(numpy.linalg.norm(ours)))
