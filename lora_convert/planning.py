@@ -1,0 +1,108 @@
+"""Plans: what will be written, to the byte, and what would be lost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+
+from lora_convert.tensors.dtypes import BITS, byte_count
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lora_convert.tensors.expr import Expr
+
+LossKind: TypeAlias = Literal[
+    "scale assumed",
+    "scale overridden",
+    "scale conflict",
+    "alpha rounded",
+    "scale folded",
+    "dtype narrowed",
+    "adapters left out",
+    "changed base",
+    "reader gap",
+]
+LossPolicy: TypeAlias = Literal["allow", "warn", "refuse"]
+
+
+class Loss(NamedTuple):
+    """Something the target cannot hold, or that had to be assumed."""
+
+    kind: LossKind
+    detail: str
+    count: int
+    """Modules or tensors concerned."""
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.detail}"
+
+
+class TensorFile(NamedTuple):
+    """A safetensors file to be written."""
+
+    name: str
+    """Relative to the output folder; its last part is the file's name."""
+    tensors: Mapping[str, Expr]
+    metadata: Mapping[str, str]
+
+    def layout(self) -> list[tuple[str, Expr, int, int]]:
+        """Name, expression, offset and size of every tensor, in file order.
+
+        Wider dtypes first, then by name: every tensor is aligned, and equal content gives equal bytes.
+        """
+        order = sorted(self.tensors.items(), key=lambda item: (-BITS[item[1].dtype], item[0]))
+        placed = []
+        offset = 0
+        for name, expr in order:
+            size = byte_count(expr.dtype, expr.shape)
+            placed.append((name, expr, offset, size))
+            offset += size
+        return placed
+
+    def head(self) -> bytes:
+        """The file's bytes before its data."""
+        import json
+
+        entries: dict[str, object] = {}
+        if self.metadata:
+            entries["__metadata__"] = dict(sorted(self.metadata.items()))
+        for name, expr, offset, size in self.layout():
+            entries[name] = {
+                "dtype": expr.dtype,
+                "shape": list(expr.shape),
+                "data_offsets": [offset, offset + size],
+            }
+        text = json.dumps(entries, separators=(",", ":"), ensure_ascii=False).encode()
+        text += b" " * (-len(text) % 8)
+        return len(text).to_bytes(8, "little") + text
+
+    @property
+    def size(self) -> int:
+        """Bytes of the whole file."""
+        data = sum(byte_count(expr.dtype, expr.shape) for expr in self.tensors.values())
+        return len(self.head()) + data
+
+
+class TextFile(NamedTuple):
+    """A small document to be written."""
+
+    name: str
+    text: str
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return len(self.text.encode())
+
+
+class Plan(NamedTuple):
+    """Files to be written together: one file, or a folder that appears whole."""
+
+    files: tuple[TensorFile | TextFile, ...]
+    folder: bool
+    """Whether the output is a folder that holds all of `files`."""
+
+    @property
+    def size(self) -> int:
+        """Bytes in all."""
+        return sum(file.size for file in self.files)
