@@ -1,0 +1,74 @@
+"""The UNet of Stable Diffusion, in Diffusers' numbering and in the original one.
+
+Down block b, layer j is ``input_blocks[1 + 3b + j]`` and its downsampler ``input_blocks[3b + 3]``; up
+block b, layer j is ``output_blocks[3b + j]``, the upsampler being the last child of that of layer 2
+(original ldm/modules/diffusionmodules/openaimodel.py; Diffusers scripts/convert_original_stable_diffusion).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lora_convert.architectures._vocabulary import Component, Kind, Row, nested, same
+
+_RESNET = (
+    same("conv1",         "in_layers.2", kind="conv"),
+    same("time_emb_proj", "emb_layers.1"),
+    same("conv2",         "out_layers.3", kind="conv"),
+    same("conv_shortcut", "skip_connection", kind="conv"),
+)
+
+_TRANSFORMER = tuple(
+    same(f"transformer_blocks.{{}}.{name}", f"transformer_blocks.{{}}.{name}")
+    for name in (
+        "attn1.to_q", "attn1.to_k", "attn1.to_v", "attn1.to_out.0",
+        "attn2.to_q", "attn2.to_k", "attn2.to_v", "attn2.to_out.0",
+        "ff.net.0.proj", "ff.net.2",
+    )
+)
+
+_TOP = (
+    same("time_embedding.linear_1", "time_embed.0"),
+    same("time_embedding.linear_2", "time_embed.2"),
+    same("conv_in",                 "input_blocks.0.0", kind="conv"),
+    same("conv_out",                "out.2", kind="conv"),
+)
+
+_LAYERS = 2
+
+
+def unet(attention: Sequence[bool], *, projections: Kind, top: tuple[Row, ...] = ()) -> Component:
+    """A UNet whose down block b has attention where ``attention[b]``; up blocks mirror it.
+
+    `projections` is the kind of ``proj_in`` and ``proj_out``: 1×1 convolutions or linear layers.
+    """
+    attend = (
+        same("proj_in", "proj_in", kind=projections),
+        *_TRANSFORMER,
+        same("proj_out", "proj_out", kind=projections),
+    )
+    rows = [*_TOP, *top]
+    blocks = len(attention)
+    for block, attends in enumerate(attention):
+        for layer in range(_LAYERS):
+            place = f"input_blocks.{1 + 3 * block + layer}"
+            rows += nested(f"down_blocks.{block}.resnets.{layer}", f"{place}.0", _RESNET)
+            if attends:
+                rows += nested(f"down_blocks.{block}.attentions.{layer}", f"{place}.1", attend)
+        if block < blocks - 1:
+            rows.append(same(f"down_blocks.{block}.downsamplers.0.conv",
+                             f"input_blocks.{3 * block + 3}.0.op", kind="conv"))
+    rows += nested("mid_block.resnets.0", "middle_block.0", _RESNET)
+    rows += nested("mid_block.attentions.0", "middle_block.1", attend)
+    rows += nested("mid_block.resnets.1", "middle_block.2", _RESNET)
+    for block, attends in enumerate(reversed(attention)):
+        for layer in range(_LAYERS + 1):
+            place = f"output_blocks.{3 * block + layer}"
+            rows += nested(f"up_blocks.{block}.resnets.{layer}", f"{place}.0", _RESNET)
+            if attends:
+                rows += nested(f"up_blocks.{block}.attentions.{layer}", f"{place}.1", attend)
+        if block < blocks - 1:
+            child = 2 if attends else 1
+            rows.append(same(f"up_blocks.{block}.upsamplers.0.conv",
+                             f"output_blocks.{3 * block + _LAYERS}.{child}.conv", kind="conv"))
+    return Component("unet", tuple(rows))
