@@ -1,0 +1,109 @@
+"""What a format is made of. What cannot be said here does not belong to a format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+
+from lora_convert.adapter import Namespace
+
+if TYPE_CHECKING:
+    from lora_convert.adapter import Delta, Scale
+
+Role: TypeAlias = str
+
+
+class Ending(NamedTuple):
+    """How a key ends: the tensor's role, and the part of the module's name that the ending swallowed.
+
+    A text with ``{}`` holds an adapter's name there.
+    """
+
+    role: Role
+    text: str
+    tail: str = ""
+    """Appended to what stands before `text` to give the module."""
+    foreign: str = ""
+    """The algorithm, where it is one known by name only."""
+
+
+class Variation(NamedTuple):
+    """What a format does differently for some architectures."""
+
+    architectures: tuple[str, ...]
+    prefixes: Mapping[str, tuple[str, ...]]
+    namespace: Namespace | None = None
+
+
+class Format(NamedTuple):
+    """A spelling of adapters. The first of several spellings is the one written; all are read."""
+
+    name: str
+    title: str
+    separator: Literal[".", "_"]
+    namespace: Namespace
+    """The names that are written; all namespaces are read."""
+    prefixes: Mapping[str, tuple[str, ...]]
+    """By component: what stands before the module."""
+    endings: tuple[Ending, ...]
+    scale_in: Literal["tensor", "header", "config"]
+    """Where the scale is written: beside each module, in the file's metadata, in a document."""
+    file_name: Callable[[str], str]
+    """The output's usual name, from the stem of the source's."""
+    bare: bool = False
+    """Whether names without a component's prefix are read."""
+    shared_prefixes: tuple[str, ...] = ()
+    """Prefixes that may stand before any component's modules."""
+    parts: bool = False
+    """Whether each component of several has a subfolder of its own."""
+    folder: bool = False
+    """Whether the output is a folder rather than a file."""
+    weights: str = ""
+    """Name of the weights file where the output is a folder."""
+    document: str = ""
+    """Name of the document that is written beside the weights."""
+    wrapped: bool = False
+    """Whether a whole wrapped model, frozen weights included, may be in the file."""
+    magnitude: Literal["vector", "column"] = "vector"
+    """DoRA magnitudes: (O) and (1, O, 1, 1), as PEFT has them, or (O, 1) and (O, 1, 1, 1)."""
+    variations: tuple[Variation, ...] = ()
+    metadata: Callable[[MetadataOf], Mapping[str, str]] | None = None
+    """The format's own file metadata."""
+
+    def prefixes_for(self, architecture: str | None) -> Mapping[str, tuple[str, ...]]:
+        """Prefixes by component, with the variations for an architecture applied."""
+        merged = dict(self.prefixes)
+        for variation in self.variations:
+            if architecture in variation.architectures:
+                merged.update(variation.prefixes)
+        return merged
+
+    def namespace_for(self, architecture: str | None) -> Namespace:
+        """The names written for an architecture."""
+        for variation in self.variations:
+            if architecture in variation.architectures and variation.namespace:
+                return variation.namespace
+        return self.namespace
+
+    def writes(self, role: Role) -> bool:
+        """Whether the format has a spelling for a role."""
+        return any(ending.role == role and not ending.foreign for ending in self.endings)
+
+
+class MetadataOf(NamedTuple):
+    """What a format's metadata may depend on."""
+
+    architecture: str | None
+    deltas: tuple[Delta, ...]
+    alphas: tuple[float, ...]
+    """Alpha of each delta at its own rank."""
+    ranks: tuple[int, ...]
+    carried: Mapping[str, str]
+
+
+class ScaleEntry(NamedTuple):
+    """A module's name, rank and scale, for a configuration."""
+
+    module: str
+    rank: int
+    scale: Scale

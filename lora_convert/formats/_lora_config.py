@@ -1,0 +1,201 @@
+"""PEFT's LoraConfig as data: in ``adapter_config.json``, in Diffusers' header, in a run's manifest.
+
+Nothing in it is executed. Patterns are matched as peft 0.21 does (utils/other.py, get_pattern_key).
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from math import isfinite, sqrt
+from typing import Any, NamedTuple
+
+from lora_convert.adapter import Scale
+from lora_convert.errors import CorruptCheckpointError, NotExpressibleError
+from lora_convert.formats._declaration import ScaleEntry
+
+_DEFAULT_RANK = 8
+"""peft's own, where a configuration says nothing."""
+
+_KNOWN_TYPES = frozenset({
+    "ADALORA", "BOFT", "BONE", "C3A", "FOURIERFT", "HRA", "IA3", "LN_TUNING", "LOHA", "LOKR", "MISS",
+    "OFT", "POLY", "PROMPT_TUNING", "P_TUNING", "PREFIX_TUNING", "RANDLORA", "ROAD", "SHIRA",
+    "TRAINABLE_TOKENS", "VBLORA", "VERA", "XLORA",
+})
+
+_BASE_CHANGING = ("pissa", "olora", "corda", "loftq", "lora_ga")
+"""Initialisations that change the base model: the adapter is relative to the changed one."""
+
+_UNBOUNDED = re.compile(r"(?<!\\)(?:[*+]|\{\d*,\d*\})")
+_QUANTIFIED_GROUP = re.compile(r"\)(?:[*+?]|\{)")
+_MOST_UNBOUNDED = 2
+
+
+class LoraConfig(NamedTuple):
+    """The part of a configuration that decides the scale of each module."""
+
+    path: str
+    rank: int
+    alpha: float
+    ranks: Mapping[str, int]
+    alphas: Mapping[str, float]
+    rank_stabilised: bool
+    dora: bool
+    targets: tuple[str, ...] | None
+    """Names or endings of names of adapted modules; None where given as an expression."""
+    base_changed_by: str
+    """The initialisation, where it changed the base model."""
+
+    def rank_of(self, module: str) -> int:
+        """The rank of a module."""
+        return int(_matching(self.ranks, module, self.rank))
+
+    def scale_of(self, module: str, rank: int) -> Scale:
+        """The scale of a module whose tensors have `rank`."""
+        alpha = _matching(self.alphas, module, self.alpha)
+        return Scale(alpha, sqrt(rank) if self.rank_stabilised else rank)
+
+    def targets_module(self, module: str) -> bool:
+        """Whether the configuration adapts a module."""
+        if self.targets is None:
+            return True
+        return any(module == target or module.endswith("." + target) for target in self.targets)
+
+
+def _matching(patterns: Mapping[str, float], module: str, default: float) -> float:
+    for pattern, value in patterns.items():
+        if re.match(rf"(.*\.)?({pattern})$", module):
+            return value
+    return default
+
+
+def read_config(data: object, path: str) -> LoraConfig:
+    """The configuration in a JSON document; CorruptCheckpointError where a field is not what it must be."""
+    fields = _Fields(data, path)
+    kind = fields.text("peft_type", "LORA")
+    if kind in _KNOWN_TYPES:
+        raise NotExpressibleError(f"{path}: peft_type is {kind}; only LORA is converted")
+    if kind != "LORA":
+        raise fields.wrong("peft_type", kind)
+    start = fields.data.get("init_lora_weights", True)
+    changed = start if isinstance(start, str) and start.lower().startswith(_BASE_CHANGING) else ""
+    targets = fields.data.get("target_modules")
+    return LoraConfig(
+        path=path,
+        rank=fields.rank("r", fields.data.get("r", _DEFAULT_RANK)),
+        alpha=fields.number("lora_alpha", fields.data.get("lora_alpha", _DEFAULT_RANK)),
+        ranks={key: fields.rank("rank_pattern", value) for key, value in fields.patterns("rank_pattern")},
+        alphas={key: fields.number("alpha_pattern", value) for key, value in fields.patterns("alpha_pattern")},
+        rank_stabilised=fields.flag("use_rslora"),
+        dora=fields.flag("use_dora"),
+        targets=tuple(map(str, targets)) if isinstance(targets, list) else None,
+        base_changed_by=changed,
+    )
+
+
+class _Fields:
+    """The fields of a document, each of the type it must have."""
+
+    def __init__(self, data: object, path: str) -> None:
+        self.path = path
+        if not isinstance(data, dict):
+            raise CorruptCheckpointError(path, "is not a JSON object")
+        self.data: dict[str, Any] = data
+
+    def wrong(self, name: str, value: object) -> CorruptCheckpointError:
+        shown = repr(value) if len(repr(value)) < 60 else repr(value)[:60] + "…"
+        return CorruptCheckpointError(self.path, f"{name} is {shown}", why="not a value that PEFT could use")
+
+    def text(self, name: str, default: str) -> str:
+        value = self.data.get(name, default)
+        if not isinstance(value, str):
+            raise self.wrong(name, value)
+        return value
+
+    def flag(self, name: str) -> bool:
+        value = self.data.get(name, False)
+        if value is None or isinstance(value, bool):
+            return bool(value)
+        raise self.wrong(name, value)
+
+    def rank(self, name: str, value: object) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 1 << 31:
+            raise self.wrong(name, value)
+        return value
+
+    def number(self, name: str, value: object) -> float:
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not _is_finite(value):
+            raise self.wrong(name, value)
+        return float(value)
+
+    def patterns(self, name: str) -> Iterable[tuple[str, object]]:
+        value = self.data.get(name) or {}
+        if not isinstance(value, dict):
+            raise self.wrong(name, value)
+        for pattern in value:
+            self._check_pattern(name, pattern)
+        return value.items()
+
+    def _check_pattern(self, name: str, pattern: str) -> None:
+        """Refuse expressions that could match for ever: they come from strangers."""
+        if len(pattern) > 500 or _QUANTIFIED_GROUP.search(pattern) or len(_UNBOUNDED.findall(pattern)) > _MOST_UNBOUNDED:
+            raise CorruptCheckpointError(self.path, f"{name} holds the expression {pattern[:60]!r}",
+                                         why="expressions that nest repetitions are not evaluated")
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise self.wrong(name, pattern) from error
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return isfinite(value)
+    except OverflowError:
+        return False
+
+
+def write_config(entries: Sequence[ScaleEntry], *, dora: bool, bias: bool) -> dict[str, object]:
+    """The fields that give each module its rank and scale, and no other.
+
+    A reader whose peft does not know a field refuses the file, so only what is needed is written.
+    """
+    stabilised = all(
+        entry.scale.divisor == sqrt(entry.rank) and entry.scale.divisor != entry.rank for entry in entries
+    )
+    ranks = {entry.module: entry.rank for entry in entries}
+    alphas = {
+        entry.module: entry.scale.alpha_at(sqrt(entry.rank) if stabilised else entry.rank)
+        for entry in entries
+    }
+    rank = _most_common(ranks.values())
+    alpha = _most_common(alphas.values())
+    config: dict[str, object] = {
+        "r": rank,
+        "lora_alpha": _plain(alpha),
+        "rank_pattern": _patterns(ranks, rank),
+        "alpha_pattern": _patterns(alphas, alpha),
+        "target_modules": sorted(ranks),
+    }
+    flags = {"use_dora": dora, "use_rslora": stabilised, "lora_bias": bias}
+    return config | {name: True for name, value in flags.items() if value}
+
+
+def _most_common(values: Iterable[float]) -> float:
+    counted = Counter(values)
+    return max(counted, key=lambda value: (counted[value], -value))
+
+
+def _patterns(values: Mapping[str, float], default: float) -> dict[str, float]:
+    """Full names of the modules that differ, longest first.
+
+    A short name also matches the end of longer ones, so those are listed before it.
+    """
+    listed = {module for module, value in values.items() if value != default}
+    tails = tuple("." + module for module in listed)
+    listed |= {module for module in values if tails and module.endswith(tails)}
+    return {module: _plain(values[module]) for module in sorted(listed, key=lambda name: (-len(name), name))}
+
+
+def _plain(value: float) -> float:
+    return int(value) if value == int(value) else value

@@ -1,0 +1,50 @@
+"""Diffusers: ``pytorch_lora_weights.safetensors``.
+
+Today's names, the ``.lora.down`` names of 2023, and the attention processors' before them
+(diffusers 0.42, loaders/lora_base.py, utils/state_dict_utils.py). The scale is in the header's
+``lora_adapter_metadata``, or nowhere.
+"""
+
+from __future__ import annotations
+
+from lora_convert.formats._declaration import Ending, Format
+from lora_convert.formats._endings import FACTORS, FOREIGN
+from lora_convert.formats.peft import COMPONENTS
+
+_PAIRS = (("down", "down"), ("up", "up"))
+
+_PROCESSORS = tuple(
+    Ending(role, f".processor.{old}{joint}.{word}.weight", tail=f".{module}")
+    for role, word in _PAIRS
+    for joint in ("_lora", ".lora")
+    for old, module in (("to_q", "to_q"), ("to_k", "to_k"), ("to_v", "to_v"), ("to_out", "to_out.0"))
+) + tuple(
+    Ending(role, f".processor.to_out.0.lora.{word}.weight", tail=".to_out.0") for role, word in _PAIRS
+)
+
+_OLD_TEXT_ENCODERS = tuple(
+    Ending(role, f".self_attn.to_{letter}_lora.{word}.weight", tail=f".self_attn.{letter}_proj")
+    for role, word in _PAIRS
+    for letter in ("q", "k", "v", "out")
+)
+
+DIFFUSERS = Format(
+    name="diffusers",
+    title="Diffusers (pytorch_lora_weights.safetensors)",
+    separator=".",
+    namespace="diffusers",
+    prefixes={component: (f"{component}.",) for component in COMPONENTS},
+    bare=True,
+    endings=(
+        *FACTORS,
+        Ending("down", ".lora.down.weight"),
+        Ending("up", ".lora.up.weight"),
+        Ending("down", ".lora_linear_layer.down.weight"),
+        Ending("up", ".lora_linear_layer.up.weight"),
+        *_PROCESSORS,
+        *_OLD_TEXT_ENCODERS,
+        *FOREIGN,
+    ),
+    scale_in="header",
+    file_name=lambda stem: "pytorch_lora_weights.safetensors",
+)

@@ -1,0 +1,70 @@
+"""kohya: flattened names with an alpha beside each module, as sd-scripts writes and A1111 reads.
+
+sd-scripts trains SD1 and SD2 in Diffusers' names and everything else in the authors'
+(networks/lora.py, lora_flux.py). It calls FLUX's T5 ``te3``, OneTrainer calls it ``te2``.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+from lora_convert.formats._declaration import Ending, Format, MetadataOf, Variation
+from lora_convert.formats._endings import FOREIGN
+
+_BASE_VERSIONS = {
+    "sd1": {"ss_base_model_version": "sd_v1"},
+    "sd2": {"ss_base_model_version": "sd_v2", "ss_v2": "True"},
+    "sdxl": {"ss_base_model_version": "sdxl_base_v1-0"},
+    "flux": {"ss_base_model_version": "flux1"},
+}
+"""A1111 lists an adapter under SDXL where ``ss_base_model_version`` begins with ``sdxl_``, under SD2
+where ``ss_v2`` is ``True``, and under SD1 where there is any other metadata
+(extensions-builtin/Lora/network.py)."""
+
+_NETWORK_MODULES = {"flux": "networks.lora_flux"}
+
+
+def _metadata(of: MetadataOf) -> Mapping[str, str]:
+    if not of.architecture:
+        return {}
+    usual = _BASE_VERSIONS.get(of.architecture, {})
+    return {
+        "ss_network_module": _NETWORK_MODULES.get(of.architecture, "networks.lora"),
+        "ss_network_dim": f"{Counter(of.ranks).most_common(1)[0][0]}",
+        "ss_network_alpha": f"{Counter(of.alphas).most_common(1)[0][0]:g}",
+        # what the trainer itself said of its base is more precise than the architecture's usual version
+        **{key: of.carried.get(key, value) for key, value in usual.items()},
+    }
+
+
+KOHYA = Format(
+    name="kohya",
+    title="kohya (sd-scripts; A1111, Forge, ComfyUI)",
+    separator="_",
+    namespace="native",
+    prefixes={
+        "unet": ("lora_unet_",),
+        "transformer": ("lora_unet_",),
+        "text_encoder": ("lora_te1_",),
+        "text_encoder_2": ("lora_te2_",),
+        "text_encoder_3": ("lora_te3_",),
+    },
+    variations=(
+        Variation(("sd1", "sd2"), {"text_encoder": ("lora_te_",)}, namespace="diffusers"),
+        Variation(("flux",), {"text_encoder_2": ("lora_te3_", "lora_te2_")}),
+    ),
+    endings=(
+        Ending("down", ".lora_down.weight"),
+        Ending("up", ".lora_up.weight"),
+        Ending("mid", ".lora_mid.weight"),
+        Ending("alpha", ".alpha"),
+        Ending("scale", ".scale"),
+        Ending("magnitude", ".dora_scale"),
+        *FOREIGN,
+    ),
+    scale_in="tensor",
+    file_name=lambda stem: f"{stem}_kohya.safetensors",
+    magnitude="column",
+    metadata=_metadata,
+)
