@@ -1,0 +1,149 @@
+"""Where a module's scale comes from. Each is resolved once, at reading, and keeps its source."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, NamedTuple
+
+from lora_convert.adapter import Scale, ScaleSource
+from lora_convert.errors import CorruptCheckpointError
+from lora_convert.formats import LoraConfig, read_config
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from lora_convert.header import Document, Header
+
+HEADER_KEY = "lora_adapter_metadata"
+"""Where Diffusers keeps its configuration in a file's metadata (loaders/lora_base.py)."""
+
+
+class Module(NamedTuple):
+    """A module that needs a scale."""
+
+    component: str
+    name: str
+    rank: int
+    alpha: float | None
+    """The value of its ``.alpha``."""
+    factor: float | None
+    """The value of its ``.scale``."""
+
+
+class ScaleSources(NamedTuple):
+    """All that may decide scales, and what was said of it."""
+
+    option: Callable[[Module], Scale] | None
+    """What an explicit option says."""
+    header: Mapping[str, LoraConfig]
+    """By component; under an empty name for all."""
+    configs: Mapping[str, LoraConfig]
+    """From documents, by the subfolder they belong to."""
+
+    def resolve(self, module: Module) -> tuple[Scale, ScaleSource]:
+        """The scale of a module and its source, by the order of precedence."""
+        if self.option is not None:
+            return self.option(module), "option"
+        if module.factor is not None:
+            return Scale(module.factor, 1.0), "tensor"
+        if module.alpha is not None:
+            return Scale(module.alpha, module.rank), "tensor"
+        config = self.header.get(module.component) or self.header.get("")
+        if config is not None:
+            return scale_from(config, module), "header"
+        config = self.configs.get(module.component) or self.configs.get("")
+        if config is not None:
+            return scale_from(config, module), "config"
+        return Scale(module.rank, module.rank), "assumed"
+
+
+def scale_from(config: LoraConfig, module: Module) -> Scale:
+    """The scale that a configuration gives a module."""
+    return config.scale_of(_known_name(config, module.name), module.rank)
+
+
+def _known_name(config: LoraConfig, name: str) -> str:
+    """The spelling of a module's name that a configuration uses: CLIP's root may be missing."""
+    patterns = {*config.ranks, *config.alphas, *(config.targets or ())}
+    if not name.startswith("text_model.") and any("text_model" in pattern for pattern in patterns):
+        return f"text_model.{name}"
+    return name
+
+
+def header_configs(header: Header, path: str) -> dict[str, LoraConfig]:
+    """The configurations in a file's metadata, by component."""
+    text = header.metadata.get(HEADER_KEY)
+    if text is None:
+        return {}
+    try:
+        fields = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise CorruptCheckpointError(path, f"its metadata {HEADER_KEY} is not JSON") from error
+    if not isinstance(fields, dict):
+        raise CorruptCheckpointError(path, f"its metadata {HEADER_KEY} is not a JSON object")
+    grouped: dict[str, dict[str, object]] = {}
+    for name, value in fields.items():
+        component, dot, field = name.partition(".")
+        grouped.setdefault(component if dot else "", {})[field if dot else name] = value
+    return {
+        component: read_config(values, f"{path} ({HEADER_KEY})") for component, values in grouped.items()
+        if "r" in values or "lora_alpha" in values
+    }
+
+
+def document_configs(documents: Iterable[Document], modules: Iterable[Module]) -> dict[str, LoraConfig]:
+    """The configurations of documents, by subfolder.
+
+    One beside the weights must agree with their ranks; one found in a parent folder counts only if
+    its ranks and modules agree.
+    """
+    listed = tuple(modules)
+    configs: dict[str, LoraConfig] = {}
+    for document in documents:
+        if document.part in configs:
+            continue
+        data = document.data
+        if not document.beside and isinstance(data, dict) and isinstance(data.get("lora"), dict):
+            data = _manifest_fields(data["lora"])
+        if document.beside:
+            config = read_config(data, document.path)
+            _check_ranks(config, [m for m in listed if not document.part or m.component == document.part])
+        else:
+            try:
+                config = read_config(data, document.path)
+            except (CorruptCheckpointError, ValueError):
+                continue
+            if not _agrees(config, listed):
+                continue
+        configs[document.part] = config
+    return configs
+
+
+def _manifest_fields(lora: dict[str, object]) -> dict[str, object]:
+    """A run manifest's words, which are shorter, as PEFT's."""
+    renamed = {"alpha": "lora_alpha", "rank": "r", "targets": "target_modules"}
+    return {renamed.get(name, name): value for name, value in lora.items() if name != "type"}
+
+
+def _disagreeing(config: LoraConfig, modules: Iterable[Module]) -> Module | None:
+    return next((m for m in modules if m.rank and config.rank_of(_known_name(config, m.name)) != m.rank), None)
+
+
+def _check_ranks(config: LoraConfig, modules: Iterable[Module]) -> None:
+    module = _disagreeing(config, modules)
+    if module is not None:
+        said = config.rank_of(_known_name(config, module.name))
+        raise CorruptCheckpointError(
+            config.path,
+            f"says rank {said} for {module.name}, whose tensors have rank {module.rank}",
+            why="the configuration belongs to other weights, or was edited",
+            hint="give the right one with --scale-from PATH, or --scale-from alpha=…",
+        )
+
+
+def _agrees(config: LoraConfig, modules: tuple[Module, ...]) -> bool:
+    if _disagreeing(config, modules) is not None:
+        return False
+    return all(config.targets_module(_known_name(config, module.name)) for module in modules)
+
+

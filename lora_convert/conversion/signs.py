@@ -1,0 +1,68 @@
+"""Signs: widths and depths that tell architectures with the same names apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from lora_convert.architectures import Architecture, Sign, skeleton
+from lora_convert.conversion.spelling import BASE, Reading
+
+if TYPE_CHECKING:
+    from lora_convert.header import Header
+
+
+def signs(
+    architecture: Architecture | None, header: Header, readings: Mapping[str, Reading]
+) -> tuple[int, int]:
+    """How many signs of `architecture` hold in a header, and how many are broken."""
+    if architecture is None:
+        return 0, 0
+    widths: dict[str, int] = {}
+    numbers: dict[str, int] = {}
+    for key, reading in readings.items():
+        if reading.role == BASE:
+            continue
+        for text, number in _prefixes(reading.module):
+            numbers[text] = max(numbers.get(text, 0), number + 1)
+        shape = header.tensors[key].shape
+        if reading.role == "down" and len(shape) > 1:
+            widths[skeleton(reading.module)[0]] = shape[1]
+    verdicts = [_verdict(sign, widths, numbers) for sign in architecture.signs]
+    return verdicts.count(True), verdicts.count(False)
+
+
+def _prefixes(module: str) -> Iterator[tuple[str, int]]:
+    """Beginnings of a module's path that end in a number, as (skeleton, number)."""
+    segments = module.split(".")
+    for position, segment in enumerate(segments):
+        if segment.isdigit():
+            yield skeleton(".".join(segments[:position]) + ".0")[0] + str(_fixed(segments[:position])), int(segment)
+
+
+def _fixed(segments: list[str]) -> tuple[str, ...]:
+    return tuple(segment for segment in segments if segment.isdigit())
+
+
+def _verdict(sign: Sign, widths: Mapping[str, int], numbers: Mapping[str, int]) -> bool | None:
+    text, digits = skeleton(sign.module)
+    if sign.inputs:
+        width = widths.get(text)
+        return None if width is None else width == sign.inputs
+    fixed = tuple(digit for digit in sign.module.split(".")[:-1] if digit.isdigit())
+    shown = numbers.get(text + str(fixed), 0)
+    if shown > sign.count:
+        return False
+    return True if shown == sign.count else None
+
+
+def names_itself(
+    architecture: Architecture | None, readings: Mapping[str, Reading], rank: tuple[float, ...]
+) -> bool:
+    """Whether a header shows names of this architecture alone, or a sign of it and none against."""
+    if architecture is None or not architecture.own:
+        return True
+    if any(reading.module.startswith(architecture.own) for reading in readings.values()):
+        return True
+    _, _, unbroken, held = rank
+    return held > 0 and unbroken == 0

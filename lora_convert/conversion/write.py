@@ -1,0 +1,123 @@
+"""The files that hold an adapter in a format."""
+
+from __future__ import annotations
+
+import json
+import struct
+from typing import TYPE_CHECKING
+
+from lora_convert.adapter import Adapter, Delta
+from lora_convert.algorithms.lora import rank
+from lora_convert.conversion.scales import HEADER_KEY
+from lora_convert.formats import MetadataOf, ScaleEntry, write_config
+from lora_convert.planning import Loss, TensorFile, TextFile
+from lora_convert.tensors.expr import Expr, Scalar
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lora_convert.conversion.spelling import Spelling
+
+def write(adapter: Adapter, target: Spelling, file_name: str) -> tuple[tuple[TensorFile | TextFile, ...], list[Loss]]:
+    """The files for `adapter`, in the target's namespace, and the losses of writing scales.
+
+    `file_name` is the weights file's; several components of a format with parts have one subfolder each.
+    """
+    losses = _alpha_losses(adapter, target)
+    if not target.format.parts:
+        metadata = _metadata(adapter, target)
+        return (TensorFile(file_name, _tensors(adapter.deltas, target), metadata),), losses
+    files: list[TensorFile | TextFile] = []
+    several = len(adapter.components) > 1
+    for component in adapter.components:
+        deltas = tuple(delta for delta in adapter.deltas if delta.component == component)
+        folder = f"{component}/" if several else ""
+        tensors = _tensors(deltas, target, part=component)
+        files.append(TensorFile(f"{folder}{file_name}", tensors, _metadata(adapter, target)))
+        files.append(TextFile(f"{folder}{target.format.document}", _document(deltas)))
+    return tuple(files), losses
+
+
+def _tensors(deltas: Sequence[Delta], target: Spelling, part: str = "") -> dict[str, Expr]:
+    named: dict[str, Expr] = {}
+    for delta in deltas:
+        for role, expr in delta.tensors.items():
+            named[_key(delta, role, target, part)] = expr
+        if target.format.scale_in == "tensor":
+            alpha = delta.scale.alpha_at(rank(delta.tensors))
+            named[_key(delta, "alpha", target, part)] = Scalar(_single(alpha), "F32")
+    return named
+
+
+def _key(delta: Delta, role: str, target: Spelling, part: str) -> str:
+    key = target.spell(delta.component, delta.module, role)
+    return key.removeprefix(f"{part}/") if part else key
+
+
+def _single(value: float) -> float:
+    rounded: float = struct.unpack("<f", struct.pack("<f", value))[0]
+    return rounded
+
+
+def _alpha_losses(adapter: Adapter, target: Spelling) -> list[Loss]:
+    if target.format.scale_in != "tensor":
+        return []
+    alphas = [delta.scale.alpha_at(rank(delta.tensors)) for delta in adapter.deltas]
+    rounded = sum(_single(alpha) != alpha for alpha in alphas)
+    if not rounded:
+        return []
+    return [Loss("alpha rounded", f"{rounded} modules: alpha has no exact fp32 value", rounded)]
+
+
+def _metadata(adapter: Adapter, target: Spelling) -> dict[str, str]:
+    """``format: pt``, what travelled with the adapter, and the format's own."""
+    metadata = {**adapter.metadata, "format": "pt"}
+    if target.format.scale_in == "header":
+        metadata[HEADER_KEY] = _header_document(adapter)
+    if target.format.metadata:
+        ranks = tuple(rank(delta.tensors) for delta in adapter.deltas)
+        alphas = tuple(
+            delta.scale.alpha_at(size) for delta, size in zip(adapter.deltas, ranks, strict=True)
+        )
+        metadata |= target.format.metadata(MetadataOf(target.name, adapter.deltas, alphas, ranks, adapter.metadata))
+    return metadata
+
+
+def _config(deltas: Sequence[Delta], *, flat: bool) -> dict[str, object]:
+    """A configuration of one component.
+
+    `flat` leaves CLIP's ``text_model.`` away: the only spelling that readers on transformers 4 and 5 share.
+    """
+    entries = [
+        ScaleEntry(delta.module.removeprefix("text_model.") if flat else delta.module, rank(delta.tensors), delta.scale)
+        for delta in deltas
+    ]
+    return write_config(
+        entries,
+        dora=any(delta.algorithm == "dora" for delta in deltas),
+        bias=any("bias" in delta.tensors for delta in deltas),
+    )
+
+
+def _header_document(adapter: Adapter) -> str:
+    """An entry for every component that is present: a missing one fails the whole load."""
+    fields = {}
+    for component in adapter.components:
+        deltas = [delta for delta in adapter.deltas if delta.component == component]
+        fields |= {f"{component}.{name}": value for name, value in _config(deltas, flat=True).items()}
+    return json.dumps(fields, sort_keys=True)
+
+
+def _document(deltas: Sequence[Delta]) -> str:
+    """``adapter_config.json``, with what ``PeftModel.from_pretrained`` asks for."""
+    fields: dict[str, object] = {
+        "peft_type": "LORA",
+        "task_type": None,
+        "base_model_name_or_path": None,
+        "bias": "none",
+        "fan_in_fan_out": False,
+        "inference_mode": True,
+        "init_lora_weights": True,
+        **_config(deltas, flat=False),
+    }
+    return json.dumps(fields, indent=2, sort_keys=True) + "\n"
