@@ -1,0 +1,54 @@
+"""JSON documents beside checkpoints, read as data."""
+
+from __future__ import annotations
+
+import json
+import os
+
+from lora_convert.errors import CheckpointNotFoundError, CorruptCheckpointError
+from lora_convert.header import Document
+from lora_convert.storage.files import SourceFile
+
+MAX_DOCUMENT = 16 << 20
+"""Bytes: many times the largest configuration."""
+
+CONFIG = "adapter_config.json"
+_PARENTS = 3
+_RUN_DOCUMENTS = (f"lora_weights/{CONFIG}", "run.json")
+
+
+def read_document(path: str) -> object:
+    """The JSON in a file; CorruptCheckpointError where there is none."""
+    file = SourceFile(path)
+    try:
+        if file.size > MAX_DOCUMENT:
+            raise CorruptCheckpointError(path, f"has {file.size:,} bytes; the limit is {MAX_DOCUMENT:,}")
+        text = file.read(0, file.size)
+    finally:
+        file.close()
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise CorruptCheckpointError(path, "is not valid JSON") from error
+
+
+def documents_of(weights: str, part: str = "") -> list[Document]:
+    """What may give scales: ``adapter_config.json`` beside the weights, then a run's own documents.
+
+    A run's document that cannot be read is passed over: it may be another tool's.
+    """
+    folder = os.path.dirname(os.path.abspath(weights))
+    beside = os.path.join(folder, CONFIG)
+    if os.path.lexists(beside):
+        return [Document(beside, part, True, read_document(beside))]
+    found = []
+    for _ in range(_PARENTS):
+        folder = os.path.dirname(folder)
+        for name in _RUN_DOCUMENTS:
+            path = os.path.join(folder, *name.split("/"))
+            if os.path.isfile(path):
+                try:
+                    found.append(Document(path, part, False, read_document(path)))
+                except (CorruptCheckpointError, CheckpointNotFoundError):
+                    continue
+    return found

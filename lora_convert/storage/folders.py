@@ -1,0 +1,115 @@
+"""Which files of a folder are a checkpoint."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection
+from typing import NamedTuple
+
+from lora_convert.errors import CheckpointNotFoundError, CorruptCheckpointError
+from lora_convert.storage.documents import read_document
+
+SUFFIX = ".safetensors"
+INDEX_SUFFIX = ".safetensors.index.json"
+TEMPORARY = ".lora-convert-tmp"
+"""Ending of files that are being written."""
+
+_RANKED = ("adapter_model", "pytorch_lora_weights", "model")
+
+
+class WeightFiles(NamedTuple):
+    """Files that are read as one checkpoint: one, the shards of an index, or the parts of a folder."""
+
+    path: str
+    """What stands for them all: the file, the index, or the folder."""
+    files: tuple[str, ...]
+    parts: tuple[str, ...]
+    """The subfolder of each file, or an empty string."""
+    kind: str
+    """``safetensors``, ``sharded safetensors`` or ``folder of safetensors``."""
+
+
+def weight_files(path: str) -> WeightFiles:
+    """The files of a checkpoint given by a file's path; an index gives its shards."""
+    if path.endswith(INDEX_SUFFIX):
+        return _sharded(path)
+    return WeightFiles(path, (path,), ("",), "safetensors")
+
+
+def ranked_weights(folder: str, *, without: str = "") -> list[list[WeightFiles]]:
+    """The checkpoints in a folder, the likeliest first; those of one rank stand together.
+
+    The order: ``adapter_model``, ``pytorch_lora_weights``, ``model``, any other. `without` is a file
+    name that is never a source: the output's own.
+    """
+    names = sorted(name for name in _names(folder) if name != without and not name.endswith(TEMPORARY))
+    indexes = [name for name in names if name.endswith(INDEX_SUFFIX)]
+    found = {name: _sharded(os.path.join(folder, name)) for name in indexes}
+    sharded = {os.path.basename(file) for weights in found.values() for file in weights.files}
+    for name in names:
+        if name.endswith(SUFFIX) and name not in sharded:
+            path = os.path.join(folder, name)
+            found[name] = WeightFiles(path, (path,), ("",), "safetensors")
+    ranks: dict[int, list[WeightFiles]] = {}
+    for name, weights in found.items():
+        ranks.setdefault(_rank(name), []).append(weights)
+    return [ranks[rank] for rank in sorted(ranks)]
+
+
+def parts_of(folder: str, components: Collection[str]) -> WeightFiles | None:
+    """The subfolders named as components that hold weights, as one checkpoint."""
+    files, parts = [], []
+    for name in sorted(_names(folder)):
+        inner = os.path.join(folder, name)
+        if name in components and os.path.isdir(inner):
+            ranked = ranked_weights(inner)
+            if ranked and len(ranked[0]) == 1 and _rank(os.path.basename(ranked[0][0].path)) < len(_RANKED):
+                files += ranked[0][0].files
+                parts += [name] * len(ranked[0][0].files)
+    return WeightFiles(folder, tuple(files), tuple(parts), "folder of safetensors") if files else None
+
+
+def subfolders_with_weights(folder: str) -> list[str]:
+    """Subfolders that hold weights of the usual names."""
+    found = []
+    for name in sorted(_names(folder)):
+        inner = os.path.join(folder, name)
+        if os.path.isdir(inner) and not os.path.islink(inner):
+            if any(_rank(inside) < len(_RANKED) and inside.endswith(SUFFIX) for inside in _names(inner)):
+                found.append(inner)
+    return found
+
+
+def _names(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError as error:
+        raise CheckpointNotFoundError(folder, f"{folder}: cannot be listed: {error.strerror}") from error
+
+
+def _rank(name: str) -> int:
+    stem = name.removesuffix(INDEX_SUFFIX).removesuffix(SUFFIX)
+    if re.fullmatch(r"model_\d+", stem):  # Accelerate's second and further models
+        stem = "model"
+    return _RANKED.index(stem) if stem in _RANKED else len(_RANKED)
+
+
+def _sharded(index: str) -> WeightFiles:
+    document = read_document(index)
+    names = document.get("weight_map") if isinstance(document, dict) else None
+    if not isinstance(names, dict) or not names:
+        raise CorruptCheckpointError(index, "has no weight_map")
+    folder = os.path.dirname(index)
+    shards = []
+    for name in dict.fromkeys(names.values()):
+        if not isinstance(name, str) or not _is_plain(name):
+            raise CorruptCheckpointError(index, f"its weight_map names {name!r}",
+                                         why="a shard must be a file of the index's own folder")
+        shards.append(os.path.join(folder, name))
+    return WeightFiles(index, tuple(sorted(shards)), ("",) * len(shards), "sharded safetensors")
+
+
+def _is_plain(name: str) -> bool:
+    """Whether a name is a file's, under the rules of POSIX and Windows alike."""
+    return bool(name) and name not in {".", ".."} and not set(name) & set('/\\:\0') and name.isprintable()

@@ -1,0 +1,186 @@
+"""Reading safetensors headers. Every rule of the format is checked here, once, at the door.
+
+The format: eight bytes of length, a JSON object, the data (safetensors 0.8, README "Format"). Stricter
+than the library in one point: duplicate names are refused, as the format says.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from typing import Any
+
+from lora_convert.errors import CorruptCheckpointError
+from lora_convert.storage.files import SourceFile
+from lora_convert.tensors.dtypes import BITS
+from lora_convert.tensors.source import Source
+
+MAX_HEADER = 100_000_000
+"""Bytes of JSON, the library's own limit."""
+MAX_TENSORS = 200_000
+"""More than any checkpoint holds; beyond it a header is an attack on time."""
+MAX_DIMENSIONS = 64
+MAX_SCALARS = 100_000
+_FIELDS = {"dtype", "shape", "data_offsets"}
+_BEGINNINGS = (
+    (b"version https://git-lfs", "is a Git LFS pointer, not the file itself", "git lfs pull"),
+    (b"<!doctype html", "is an HTML page, not a checkpoint", "download the file again, from its direct link"),
+    (b"<html", "is an HTML page, not a checkpoint", "download the file again, from its direct link"),
+    (b"PK\x03\x04", "is a zip archive: a torch checkpoint, which this version does not read", "save it as safetensors"),
+    (b"\x80\x02", "is a pickle, which this version does not read", "save it as safetensors"),
+)
+
+
+def read_header(file: SourceFile, number: int) -> tuple[dict[str, Source], dict[str, str]]:
+    """Tensors by name, in file order, and file metadata; `number` is the file's place in its checkpoint."""
+    entries, data_start = _entries(file)
+    metadata = _metadata(file, entries.pop("__metadata__", None))
+    sources = [_source(file, number, data_start, name, entry) for name, entry in entries.items()]
+    sources.sort(key=lambda source: (source.start, source.size))
+    _check_tiling(file, sources, data_start)
+    return {source.name: source for source in sources}, metadata
+
+
+def _entries(file: SourceFile) -> tuple[dict[str, Any], int]:
+    beginning = file.read(0, min(64, file.size))
+    lowered = beginning.lstrip().lower()
+    for magic, problem, hint in _BEGINNINGS:
+        if lowered.startswith(magic.lower()):
+            raise CorruptCheckpointError(file.path, problem, hint=hint)
+    if file.size < 8:
+        raise CorruptCheckpointError(file.path, f"has {file.size} bytes; a header needs 8",
+                                     hint="download or save the file again")
+    (length,) = struct.unpack("<Q", beginning[:8])
+    if length > MAX_HEADER:
+        raise CorruptCheckpointError(file.path, f"claims a header of {length:,} bytes; the limit is {MAX_HEADER:,}")
+    if 8 + length > file.size:
+        raise CorruptCheckpointError(file.path, f"claims a header of {length:,} bytes but has {file.size:,}",
+                                     why="the file is truncated", hint="download or save the file again")
+    text = file.read(8, length)
+    if text.count(b'"data_offsets"') > MAX_TENSORS:
+        raise CorruptCheckpointError(file.path, f"lists more than {MAX_TENSORS:,} tensors")
+    return _parsed(file, text), 8 + length
+
+
+def _parsed(file: SourceFile, text: bytes) -> dict[str, Any]:
+    try:
+        entries = json.loads(text.decode(), object_pairs_hook=_unique, parse_constant=_no_constant)
+    except UnicodeDecodeError as error:
+        raise CorruptCheckpointError(file.path, "its header is not UTF-8") from error
+    except RecursionError as error:
+        raise CorruptCheckpointError(file.path, "its header is nested too deeply") from error
+    except ValueError as error:
+        raise CorruptCheckpointError(file.path, f"its header is not valid JSON: {error}") from error
+    if not isinstance(entries, dict):
+        raise CorruptCheckpointError(file.path, "its header is not a JSON object")
+    return entries
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        double = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the name {double!r} is there twice")
+    return found
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _metadata(file: SourceFile, value: object) -> dict[str, str]:
+    if value is None:
+        return {}
+    if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
+        raise CorruptCheckpointError(file.path, "its __metadata__ is not a map of texts")
+    return value
+
+
+def _source(file: SourceFile, number: int, data_start: int, name: str, entry: object) -> Source:
+    if not isinstance(entry, dict) or entry.keys() != _FIELDS:
+        raise CorruptCheckpointError(file.path, f"tensor {name!r} must have dtype, shape and data_offsets")
+    dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
+    if not isinstance(dtype, str) or dtype not in BITS:
+        raise CorruptCheckpointError(file.path, f"tensor {name!r} has the unknown dtype {dtype!r}")
+    if not _counts(shape) or len(shape) > MAX_DIMENSIONS:
+        raise CorruptCheckpointError(file.path, f"tensor {name!r} has the impossible shape {_short(shape)}")
+    if not _counts(offsets) or len(offsets) != 2 or offsets[1] < offsets[0]:
+        raise CorruptCheckpointError(file.path, f"tensor {name!r} has the impossible offsets {_short(offsets)}")
+    start, stop = offsets
+    bits = BITS[dtype]
+    for length in shape:
+        bits *= length
+        if bits >> 66:
+            raise CorruptCheckpointError(file.path, f"tensor {name!r} has the overflowing shape {_short(shape)}")
+    if bits != 8 * (stop - start):
+        raise CorruptCheckpointError(
+            file.path, f"tensor {name!r} of {dtype} {_short(shape)} cannot have {stop - start} bytes"
+        )
+    if data_start + stop > file.size:
+        raise CorruptCheckpointError(
+            file.path, f"tensor {name!r} ends at byte {data_start + stop:,}, the file at {file.size:,}",
+            why="the file is truncated", hint="download or save the file again")
+    return Source(number, name, dtype, tuple(shape), data_start + start, stop - start)
+
+
+def _counts(value: object) -> bool:
+    return isinstance(value, list) and all(type(number) is int and number >= 0 for number in value)
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) < 80 else text[:80] + "…"
+
+
+def _check_tiling(file: SourceFile, sources: list[Source], data_start: int) -> None:
+    """Tensors follow one another without overlap, hole or rest."""
+    end = data_start
+    for source in sources:
+        if source.start != end:
+            problem = "overlaps another" if source.start < end else "leaves a hole before it"
+            raise CorruptCheckpointError(file.path, f"tensor {source.name!r} {problem}")
+        end = source.start + source.size
+    if end != file.size:
+        raise CorruptCheckpointError(file.path, f"has {file.size - end:,} bytes after its last tensor")
+
+
+def read_scalars(file: SourceFile, sources: dict[str, Source]) -> dict[str, tuple[float, ...]]:
+    """The values of tensors of at most eight elements and one dimension."""
+    small = [s for s in sources.values() if len(s.shape) <= 1 and s.size <= 64 and s.dtype in _DECODERS
+             and (not s.shape or s.shape[0] <= 8)]
+    if len(small) > MAX_SCALARS:
+        raise CorruptCheckpointError(file.path, f"holds more than {MAX_SCALARS:,} scalars")
+    return {source.name: _decoded(source.dtype, file.read(source.start, source.size)) for source in small}
+
+
+def _decoded(dtype: str, data: bytes) -> tuple[float, ...]:
+    width = BITS[dtype] // 8
+    return tuple(_decode(dtype, data[at : at + width]) for at in range(0, len(data), width))
+
+
+def _decode(dtype: str, data: bytes) -> float:
+    code = _DECODERS[dtype]
+    if dtype == "BF16":
+        data = b"\0\0" + data
+    elif dtype == "F8_E5M2":
+        data = b"\0" + data
+    elif dtype == "F8_E4M3":
+        return _float8(data[0])
+    value: float = struct.unpack(code, data)[0]
+    return float(value)
+
+
+def _float8(byte: int) -> float:
+    """E4M3 without infinities (OCP 8-bit floating point, revision 1.0)."""
+    sign = -1.0 if byte & 0x80 else 1.0
+    exponent, mantissa = byte >> 3 & 15, byte & 7
+    if exponent == 15 and mantissa == 7:
+        return float("nan")
+    return sign * (mantissa * 2.0**-9 if exponent == 0 else (8 + mantissa) * 2.0 ** (exponent - 10))
+
+
+_DECODERS = {
+    "F64": "<d", "F32": "<f", "F16": "<e", "BF16": "<f", "F8_E5M2": "<e", "F8_E4M3": "",
+    "I64": "<q", "I32": "<i", "I16": "<h", "I8": "<b", "U64": "<Q", "U32": "<I", "U16": "<H", "U8": "<B",
+}
