@@ -1,0 +1,63 @@
+"""What there is: generated from the tables, never written by hand."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from lora_convert.algorithms import ALGORITHMS
+from lora_convert.architectures import ARCHITECTURES
+from lora_convert.formats import FORMATS
+
+
+class Catalogue(NamedTuple):
+    """Names with their titles, and which algorithms each pair of formats can carry over."""
+
+    formats: dict[str, str]
+    architectures: dict[str, str]
+    components: dict[str, tuple[str, ...]]
+    """By architecture."""
+    algorithms: dict[str, str]
+    matrix: dict[str, dict[str, tuple[str, ...]]]
+    """From, to, algorithms."""
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it."""
+        return self._asdict()
+
+    def sections(self) -> tuple[tuple[str, list[tuple[str, ...]]], ...]:
+        """Tables for people."""
+        architectures = [
+            (name, title, ", ".join(self.components[name])) for name, title in self.architectures.items()
+        ]
+        return (
+            ("Formats", list(self.formats.items())),
+            ("Architectures", [(name, f"{title} ({parts})") for name, title, parts in architectures]
+             + [("(any other)", "between formats with dotted names, whose names need no table")]),
+            ("Algorithms", list(self.algorithms.items())),
+        )
+
+    def matrix_rows(self) -> list[tuple[str, ...]]:
+        """The matrix as rows of text."""
+        return [(origin, *(" ".join(found) for found in row.values())) for origin, row in self.matrix.items()]
+
+
+def catalogue() -> Catalogue:
+    """The registries, as names and titles."""
+    return Catalogue(
+        formats={name: format_.title for name, format_ in FORMATS.items()},
+        architectures={name: architecture.title for name, architecture in ARCHITECTURES.items()},
+        components={
+            name: tuple(component.name for component in architecture.components)
+            for name, architecture in ARCHITECTURES.items()
+        },
+        algorithms={name: algorithm.title for name, algorithm in ALGORITHMS.items()},
+        matrix={origin: {target: _carried(origin, target) for target in FORMATS} for origin in FORMATS},
+    )
+
+
+def _carried(origin: str, target: str) -> tuple[str, ...]:
+    """Algorithms whose needed roles both formats can spell."""
+    return tuple(
+        name for name, algorithm in ALGORITHMS.items()
+        if all(FORMATS[origin].writes(role) and FORMATS[target].writes(role) for role in algorithm.needs)
+    )

@@ -1,0 +1,268 @@
+"""Write an adapter in another format, and prove that it still acts the same."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from lora_convert.adapter import Adapter
+from lora_convert.architectures import ARCHITECTURES
+from lora_convert.conversion.detect import Detection
+from lora_convert.conversion.fit import computed_notes, fit
+from lora_convert.conversion.read import chosen_adapter, gather, read
+from lora_convert.conversion.spelling import UNKNOWN_COMPONENT, Spelling, spelling
+from lora_convert.conversion.translate import translate
+from lora_convert.conversion.write import write
+from lora_convert.errors import (
+    LossyConversionError,
+    NotExpressibleError,
+    UnexplainedKeysError,
+    UnknownArchitectureError,
+    UnknownFormatError,
+)
+from lora_convert.formats import FORMATS, Format
+from lora_convert.operations.opening import Opened, open_adapter
+from lora_convert.operations.scaling import base_changes, notes_on_scales, scale_sources
+from lora_convert.planning import Loss, LossPolicy, Plan
+from lora_convert.storage.probe import ByteFacts
+from lora_convert.tensors.dtypes import SHORT_NAMES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from lora_convert.operations.applying import Result
+
+_WEIGHT_SUFFIXES = (".safetensors", ".bin", ".pt", ".pth", ".ckpt")
+
+
+class Destination(NamedTuple):
+    """Where a conversion's output goes."""
+
+    path: str
+    """The file, or the folder of a format whose output is a folder."""
+    weights: str
+    """Name of the weights file."""
+    folder: bool
+
+
+class ConversionPlan:
+    """A conversion worked out to the byte. ``apply`` writes it; ``close`` lets go of the source."""
+
+    def __init__(
+        self, opened: Opened, adapter: Adapter, target: Spelling, destination: Destination, plan: Plan,
+        losses: tuple[Loss, ...], notes: tuple[str, ...],
+    ) -> None:
+        self.opened = opened
+        self.adapter = adapter
+        """The source's, as it was read."""
+        self.target = target
+        self.destination = destination
+        self.plan = plan
+        self.losses = losses
+        self.notes = notes
+
+    @property
+    def detection(self) -> Detection:
+        """What the source was recognised as."""
+        return self.opened.detection
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Paths of all files that will be written."""
+        folder = self.destination.path if self.destination.folder else os.path.dirname(self.destination.path)
+        return tuple(os.path.join(folder, *file.name.split("/")) for file in self.plan.files)
+
+    def as_json(self) -> dict[str, Any]:
+        """The documented fields of a plan."""
+        return {
+            "source": self.opened.checkpoint.path,
+            "from": self.detection.format,
+            "architecture": self.detection.architecture,
+            "to": self.target.format.name,
+            "output": self.destination.path,
+            "outputs": list(self.outputs),
+            "modules": len(self.adapter.deltas),
+            "bytes": self.plan.size,
+            "losses": [loss._asdict() for loss in self.losses],
+            "notes": list(self.notes),
+        }
+
+    def apply(
+        self, *, force: bool = False, verify: bool = True, progress: Callable[[int], None] | None = None
+    ) -> Result:
+        """Write the outputs: whole, or not at all. `progress` is told of bytes written."""
+        from lora_convert.operations.applying import apply
+
+        return apply(self, force=force, verify=verify, progress=progress or (lambda done: None))
+
+    def close(self) -> None:
+        """Close the source."""
+        self.opened.checkpoint.close()
+
+    def __enter__(self) -> ConversionPlan:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def plan_convert(
+    source: str,
+    to: str,
+    *,
+    output: str | None = None,
+    dtype: str | None = None,
+    losses: LossPolicy = "warn",
+    scale_from: str | None = None,
+    adapter: str | None = None,
+    component: str | None = None,
+    architecture: str | None = None,
+) -> ConversionPlan:
+    """Work out, from names, shapes and scalars, the files that format `to` would hold.
+
+    `source` is a file or a folder. `dtype` is ``fp32``, ``fp16``, ``bf16`` or None to keep. With
+    `losses` ``refuse``, a plan that loses anything is a LossyConversionError. The plan holds its source
+    open: use it in a ``with``, or close it.
+    """
+    format_ = FORMATS.get(to)
+    if format_ is None:
+        raise UnknownFormatError(to, examples=tuple(FORMATS))
+    own_name = "" if format_.folder else format_.file_name("")
+    opened = open_adapter(source, architecture=architecture, component=component, without=own_name)
+    try:
+        return _planned(opened, source, format_, output, dtype, losses, scale_from, adapter)
+    except BaseException:
+        opened.checkpoint.close()
+        raise
+
+
+def _planned(
+    opened: Opened, source: str, format_: Format, output: str | None, dtype: str | None,
+    policy: LossPolicy, scale_from: str | None, wanted: str | None,
+) -> ConversionPlan:
+    detection, checkpoint = opened.detection, opened.checkpoint
+    check_recognised(opened, format_)
+    gathered = gather(checkpoint.header, detection, chosen_adapter(detection, wanted, checkpoint.path))
+    scales = scale_sources(opened, gathered, scale_from)
+    adapter = read(checkpoint.header, detection, gathered, scales)
+    architecture = ARCHITECTURES[detection.architecture] if detection.architecture else None
+    target = spelling(format_.name, detection.architecture)
+    facts = ByteFacts(checkpoint.read)
+    named = translate(adapter, architecture, format_.namespace_for(detection.architecture), facts)
+    fitted, lost = fit(named, format_, architecture, SHORT_NAMES.get(dtype or "", dtype))
+    destination = _destination(opened, source, format_, output)
+    files, rounded = write(fitted, target, destination.weights)
+    losses = (*_scale_losses(adapter), *(_base_loss(kind, adapter) for kind in base_changes(scales)), *lost, *rounded)
+    if policy == "refuse" and losses:
+        raise LossyConversionError([str(loss) for loss in losses])
+    notes = (*_notes(opened, adapter, fitted, format_, wanted), *notes_on_scales(adapter, scales), *computed_notes(fitted))
+    plan = Plan(files, destination.folder)
+    return ConversionPlan(opened, adapter, target, destination, plan, losses if policy != "allow" else (), notes)
+
+
+def check_recognised(opened: Opened, format_: Format | None = None) -> None:
+    """Raise the RecognitionError that says why a header cannot be converted (to `format_`), if any."""
+    detection, checkpoint = opened.detection, opened.checkpoint
+    keys = tuple(checkpoint.header.tensors)
+    if detection.format is None:
+        raise UnknownFormatError(checkpoint.path, known_as=detection.known_as, examples=keys)
+    if detection.foreign:
+        from lora_convert.algorithms import FOREIGN
+
+        names = sorted({FOREIGN[reading.foreign] for reading in detection.foreign.values()})
+        raise UnexplainedKeysError(checkpoint.path, detection.unexplained, len(keys),
+                                   why=f"{' and '.join(names)}: recognised, but not converted by this version")
+    flat = FORMATS[detection.format].separator == "_"
+    if detection.architecture is None and flat:
+        raise UnknownArchitectureError(
+            f"{checkpoint.path}: {detection.format} names of no known architecture, for example {keys[0]!r}",
+            candidates=tuple(ARCHITECTURES),
+            why="flattened names can be read only against an architecture's module list",
+        )
+    if detection.unexplained:
+        raise UnexplainedKeysError(checkpoint.path, detection.unexplained, len(keys), why=_nearest(detection))
+    if format_ is None:
+        return
+    if detection.ambiguous or (detection.architecture is None and format_.separator == "_"):
+        listed = ", ".join(c.architecture or "an unknown one" for c in detection.candidates)
+        raise UnknownArchitectureError(f"{checkpoint.path}: the names fit {listed}; {format_.title} needs to know which",
+                                       candidates=[c.architecture or "" for c in detection.candidates])
+
+
+def _nearest(detection: Detection) -> str:
+    from difflib import get_close_matches
+
+    near = get_close_matches(detection.unexplained[0], list(detection.readings), n=1, cutoff=0.6)
+    return f"the nearest known key is {near[0]!r}" if near else ""
+
+
+def _destination(opened: Opened, source: str, format_: Format, output: str | None) -> Destination:
+    origin = opened.checkpoint.path
+    folder = os.path.isdir(origin)
+    parent = origin if folder else os.path.dirname(origin)
+    base = os.path.basename(os.path.abspath(origin))
+    stem = base if folder else base.split(".safetensors")[0]
+    if output is None:
+        path = os.path.join(parent, format_.file_name(stem))
+    elif output.endswith(_WEIGHT_SUFFIXES):
+        if not output.endswith(".safetensors"):
+            raise NotExpressibleError(f"{output}: only safetensors files are written",
+                                      hint=f"-o {os.path.splitext(output)[0]}.safetensors")
+        return Destination(output, os.path.basename(output), False)
+    elif not format_.folder:
+        path = os.path.join(output, format_.file_name(stem))
+    else:
+        path = output
+    weights = format_.weights if format_.folder else os.path.basename(path)
+    return Destination(path, weights, format_.folder)
+
+
+def _scale_losses(adapter: Adapter) -> list[Loss]:
+    assumed = sum(delta.scale_source == "assumed" for delta in adapter.deltas)
+    if not assumed:
+        return []
+    return [Loss("scale assumed", f"{assumed} modules: nothing gives their alpha; alpha = rank (scale 1) was assumed", assumed)]
+
+
+def _base_loss(kind: str, adapter: Adapter) -> Loss:
+    return Loss("changed base", f"initialised by {kind}: the adapter is relative to a base changed at the start of training",
+                len(adapter.deltas))
+
+
+def _notes(opened: Opened, adapter: Adapter, fitted: Adapter, format_: Format, wanted: str | None) -> list[str]:
+    notes = []
+    if adapter.base:
+        notes.append(f"{adapter.base} frozen base tensors are not part of the adapter and were left out")
+    if wanted is not None:
+        notes.append(f"adapter {wanted!r} only")
+    if opened.passed_over:
+        names = ", ".join(os.path.basename(name) for name in opened.passed_over[:5])
+        notes.append(f"{len(opened.passed_over)} other weight files beside it were not read: {names}")
+    if format_.namespace == "model" and any(d.component == "text_encoder" for d in fitted.deltas):
+        notes.append("text encoder names are those of transformers 5; transformers 4 wants text_model. before them")
+    if opened.detection.architecture is None and any(d.component == UNKNOWN_COMPONENT for d in adapter.deltas):
+        notes.append(f"unknown architecture: names are kept, component {UNKNOWN_COMPONENT} (--component says otherwise)")
+    return notes
+
+
+def convert(
+    source: str,
+    to: str,
+    *,
+    output: str | None = None,
+    force: bool = False,
+    verify: bool = True,
+    dtype: str | None = None,
+    losses: LossPolicy = "warn",
+    scale_from: str | None = None,
+    adapter: str | None = None,
+    component: str | None = None,
+    architecture: str | None = None,
+) -> Result:
+    """Plan a conversion and apply it; see plan_convert for the arguments."""
+    with plan_convert(source, to, output=output, dtype=dtype, losses=losses, scale_from=scale_from,
+                      adapter=adapter, component=component, architecture=architecture) as plan:
+        return plan.apply(force=force, verify=verify)

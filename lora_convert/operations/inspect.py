@@ -1,0 +1,179 @@
+"""What a file or folder is, from its header and scalars alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from lora_convert.adapter import Scale, ScaleSource
+from lora_convert.conversion.detect import Candidate, Detection
+from lora_convert.conversion.read import Gathered, adapters, gather
+from lora_convert.errors import EXIT_DONE, EXIT_UNRECOGNISED, LoraConvertError
+from lora_convert.operations.opening import Opened, open_adapter
+from lora_convert.operations.scaling import scale_sources
+
+if TYPE_CHECKING:
+    from lora_convert.operations.health import Health
+
+_CERTAINTY: tuple[ScaleSource, ...] = ("assumed", "config", "payload", "header", "tensor", "option")
+"""The least certain source of a file's modules is what the file is said to have."""
+
+
+class Inspection(NamedTuple):
+    """What a checkpoint holds."""
+
+    path: str
+    """As given."""
+    weights: str
+    """The file, index or folder that was read."""
+    container: str
+    format: str | None
+    architecture: str | None
+    algorithms: tuple[str, ...]
+    components: tuple[str, ...]
+    adapters: tuple[str, ...]
+    modules: int
+    ranks: Mapping[str, int]
+    """Rank to number of modules."""
+    scales: Mapping[str, int]
+    """Scale to number of modules."""
+    scale_source: ScaleSource | None
+    scale_problem: str
+    """Why scales could not be resolved, where they could not."""
+    dtypes: tuple[str, ...]
+    bytes: int
+    total: int
+    """Keys."""
+    explained: int
+    base: int
+    """Frozen base tensors among the explained keys."""
+    unexplained: tuple[str, ...]
+    candidates: tuple[Candidate, ...]
+    known_as: str
+    metadata: Mapping[str, str]
+    passed_over: tuple[str, ...]
+    names: tuple[str, ...]
+    health: Health | None
+
+    @property
+    def exit_code(self) -> int:
+        """0 where a format was named and every key is explained, else 4."""
+        return EXIT_DONE if self.format and not self.unexplained else EXIT_UNRECOGNISED
+
+    def as_json(self) -> dict[str, Any]:
+        """The documented fields."""
+        fields: dict[str, Any] = {
+            "path": self.path,
+            "weights": self.weights,
+            "container": self.container,
+            "format": self.format,
+            "architecture": self.architecture,
+            "algorithms": list(self.algorithms),
+            "components": list(self.components),
+            "adapters": [name for name in self.adapters if name],
+            "modules": self.modules,
+            "ranks": dict(self.ranks),
+            "scales": dict(self.scales),
+            "scale_source": self.scale_source,
+            "dtypes": list(self.dtypes),
+            "bytes": self.bytes,
+            "total": self.total,
+            "explained": self.explained,
+            "base": self.base,
+            "unexplained": list(self.unexplained),
+            "candidates": [candidate._asdict() for candidate in self.candidates],
+            "known_as": self.known_as or None,
+            "metadata": dict(self.metadata),
+            "passed_over": list(self.passed_over),
+        }
+        if self.scale_problem:
+            fields["scale_problem"] = self.scale_problem
+        if self.health is not None:
+            fields["health"] = self.health.as_json()
+        return fields
+
+
+def inspect(
+    path: str, *, architecture: str | None = None, component: str | None = None, health: bool = False
+) -> Inspection:
+    """What `path`, a file or folder, holds. Reads the header and scalars; with `health` the weights too."""
+    opened = open_adapter(path, architecture=architecture, component=component)
+    with opened.checkpoint:
+        return _inspection(path, opened, health=health)
+
+
+def _inspection(path: str, opened: Opened, *, health: bool) -> Inspection:
+    checkpoint, detection, _ = opened
+    header = checkpoint.header
+    gathered, problem = _gathered(opened)
+    scales, source, scale_problem = _scales(opened, gathered) if not problem else ({}, None, problem)
+    examined = None
+    if health:
+        from lora_convert.operations.health import examine
+
+        examined = examine(checkpoint, detection)
+    foreign = sorted({reading.foreign for reading in detection.foreign.values()})
+    placed = [*detection.readings.values(), *detection.foreign.values()]
+    return Inspection(
+        path=path,
+        weights=checkpoint.path,
+        container=checkpoint.container,
+        format=detection.format,
+        architecture=_architecture(detection),
+        algorithms=(*sorted({entry.algorithm for entry in gathered}), *foreign),
+        components=tuple(dict.fromkeys(r.component for r in placed if r.component)),
+        adapters=adapters(detection),
+        modules=len({(entry.component, entry.module) for entry in gathered}),
+        ranks={str(rank): n for rank, n in sorted(Counter(e.rank for e in gathered if e.rank).items())},
+        scales=scales,
+        scale_source=source,
+        scale_problem=scale_problem,
+        dtypes=_dtypes(opened, gathered),
+        bytes=checkpoint.size,
+        total=len(header.tensors),
+        explained=detection.explained,
+        base=detection.base,
+        unexplained=detection.unexplained,
+        candidates=detection.candidates,
+        known_as=detection.known_as,
+        metadata=header.metadata,
+        passed_over=opened.passed_over,
+        names=tuple(header.tensors),
+        health=examined,
+    )
+
+
+def _architecture(detection: Detection) -> str | None:
+    return None if detection.ambiguous else detection.architecture
+
+
+def _gathered(opened: Opened) -> tuple[tuple[Gathered, ...], str]:
+    if opened.detection.format is None:
+        return (), ""
+    try:
+        return gather(opened.checkpoint.header, opened.detection), ""
+    except LoraConvertError as error:  # a broken alpha or a double is health, not a refusal
+        return gather(opened.checkpoint.header, opened.detection, lenient=True), error.what
+
+
+def _scales(
+    opened: Opened, gathered: tuple[Gathered, ...]
+) -> tuple[dict[str, int], ScaleSource | None, str]:
+    with_rank = [entry for entry in gathered if entry.rank]
+    if not with_rank:
+        return {}, None, ""
+    try:
+        sources = scale_sources(opened, with_rank, None)
+    except LoraConvertError as error:
+        return {}, None, error.what
+    resolved: list[tuple[Scale, ScaleSource]] = [sources.resolve(entry.as_module) for entry in with_rank]
+    used = {source for _, source in resolved}
+    counted = Counter(f"{scale.value:g}" for scale, _ in resolved)
+    return dict(counted.most_common()), next(source for source in _CERTAINTY if source in used), ""
+
+
+def _dtypes(opened: Opened, gathered: tuple[Gathered, ...]) -> tuple[str, ...]:
+    """Of the adapter's factors; of everything where there is none."""
+    factors = {tensor.dtype for entry in gathered for tensor in entry.tensors.values()}
+    return tuple(sorted(factors or {tensor.dtype for tensor in opened.checkpoint.header.tensors.values()}))

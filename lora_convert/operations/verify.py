@@ -1,0 +1,64 @@
+"""Do two files, in any two formats, act alike?"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from lora_convert.adapter import Adapter
+from lora_convert.architectures import ARCHITECTURES
+from lora_convert.conversion.read import chosen_adapter, gather, read
+from lora_convert.conversion.translate import translate
+from lora_convert.operations.comparing import compare
+from lora_convert.operations.convert import check_recognised
+from lora_convert.operations.opening import Opened, open_adapter
+from lora_convert.operations.proving import Proof, proof_of
+from lora_convert.operations.scaling import scale_sources
+from lora_convert.storage.probe import ByteFacts
+from lora_convert.tensors.ranges import Range
+
+if TYPE_CHECKING:
+    from lora_convert.tensors.source import Source
+
+
+def verify(
+    first: str, second: str, *, adapter: str | None = None, component: str | None = None, architecture: str | None = None
+) -> Proof:
+    """Compare the effective ΔW of every module of two files or folders, in any formats.
+
+    Modules of one that the other lacks differ, unless their ΔW is zero.
+    """
+    started = time.perf_counter()
+    one = open_adapter(first, architecture=architecture, component=component)
+    with one.checkpoint:
+        other = open_adapter(second, architecture=architecture, component=component)
+        with other.checkpoint:
+            files = [*one.checkpoint.files, *other.checkpoint.files]
+
+            def read_range(extent: Range) -> bytes:
+                return files[extent.file].read(extent.start, extent.size)
+
+            facts = ByteFacts(read_range)
+            before = _adapter(one, adapter, 0, facts)
+            after = _adapter(other, adapter, len(one.checkpoint.files), facts)
+            proof = proof_of(compare(before, after, facts, read_range))
+            one.checkpoint.check_unchanged()
+            other.checkpoint.check_unchanged()
+    return proof._replace(seconds=time.perf_counter() - started)
+
+
+def _adapter(opened: Opened, wanted: str | None, first_file: int, facts: ByteFacts) -> Adapter:
+    """An opened adapter in Diffusers' names, its sources counted from `first_file`."""
+    check_recognised(opened)
+    header, detection = opened.checkpoint.header, opened.detection
+    moved = header._replace(
+        tensors={name: _moved(source, first_file) for name, source in header.tensors.items()}
+    )
+    gathered = gather(moved, detection, chosen_adapter(detection, wanted, opened.checkpoint.path))
+    adapter = read(moved, detection, gathered, scale_sources(opened, gathered, None))
+    architecture = ARCHITECTURES[detection.architecture] if detection.architecture else None
+    return translate(adapter, architecture, "diffusers", facts)
+
+
+def _moved(source: Source, first_file: int) -> Source:
+    return source._replace(file=source.file + first_file)
