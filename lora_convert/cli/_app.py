@@ -1,0 +1,106 @@
+"""The command group. A command is one row here and one file; nothing is imported until it is chosen."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from lora_convert.errors import EXIT_INTERRUPTED
+
+COMMANDS = {
+    "inspect": ("inspect", "What is this file or folder?"),
+    "convert": ("convert", "Write an adapter in another format, and prove it acts the same."),
+    "to-diffusers": ("convert", "Convert to Diffusers' pytorch_lora_weights.safetensors."),
+    "to-peft": ("convert", "Convert to a PEFT adapter folder."),
+    "to-kohya": ("convert", "Convert to kohya's names, for A1111, Forge and ComfyUI."),
+    "verify": ("verify", "Do two files, in any formats, act alike?"),
+    "formats": ("formats", "Formats, architectures, algorithms, and what converts to what."),
+}
+"""Name to module and one line of help."""
+
+SETTINGS = {
+    "help_option_names": ["-h", "--help"],
+    "token_normalize_func": lambda token: token.replace("_", "-"),
+    "max_content_width": 100,
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are run."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the table's order."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name."""
+        row = COMMANDS.get(cmd_name)
+        if row is None:
+            return None
+        module = importlib.import_module(f"lora_convert.cli.{row[0]}")
+        command: click.Command = getattr(module, cmd_name.replace("-", "_"))
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command, or a usage error that names the nearest one."""
+        name = args[0].replace("_", "-")
+        if name not in COMMANDS:
+            from difflib import get_close_matches
+
+            near = get_close_matches(name, COMMANDS, n=1)
+            ctx.fail(f"No such command {args[0]!r}." + (f" Did you mean {near[0]!r}?" if near else ""))
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The table, without importing a command."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        from lora_convert import __version__
+
+        click.echo(f"lora-convert {__version__}")
+        ctx.exit()
+
+
+@click.group(cls=LazyGroup, context_settings=SETTINGS)
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version,
+              help="Show the version and exit.")
+def app() -> None:
+    """Make any LoRA work anywhere, and prove it.
+
+    lora-convert inspect FILE says what a file is; lora-convert to-diffusers FILE makes it load.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with its code."""
+    from lora_convert.cli._errors import report
+
+    try:
+        result: Any = app.main(args=arguments, prog_name="lora-convert", standalone_mode=False)
+        code = result if isinstance(result, int) else 0
+    except click.exceptions.Exit as done:
+        code = done.exit_code
+    except click.Abort:
+        code = EXIT_INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        code = EXIT_INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()
+        code = 1
+    except Exception as error:  # the last line: a typed error becomes a message, anything else a report
+        code = report(error, json="--json" in (arguments or sys.argv[1:]))
+    sys.exit(code)

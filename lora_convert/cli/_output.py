@@ -1,0 +1,100 @@
+"""Where commands put what they have to say: results on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+_REPORT_AFTER = 1.0
+"""Seconds of silence before progress is shown."""
+_REPORT_EVERY = 0.2
+
+
+def printable(text: str) -> str:
+    """`text` with control characters escaped: names in files must not steer a terminal.
+
+    >>> printable("a\\x1b[31m")
+    'a\\\\x1b[31m'
+    """
+    return "".join(
+        ch if ch.isprintable() or ch == "\n" else ch.encode("unicode_escape").decode("ascii") for ch in text
+    ).encode("utf-8", "backslashreplace").decode()
+
+
+class Output:
+    """One command's output, in the mode its options ask for."""
+
+    def __init__(self, *, json: bool = False, quiet: bool = False) -> None:
+        self.json = json
+        self.quiet = quiet
+
+    def object(self, fields: dict[str, Any]) -> None:
+        """One JSON object on one line."""
+        import json
+
+        sys.stdout.write(json.dumps(fields) + "\n")
+
+    def line(self, text: str = "") -> None:
+        """A line of the result."""
+        _write(sys.stdout, printable(text) + "\n")
+
+    def note(self, text: str) -> None:
+        """A line for people, beside the result."""
+        if not self.quiet:
+            _write(sys.stderr, printable(text) + "\n")
+
+    def table(self, rows: Iterable[tuple[str, ...]], *, header: tuple[str, ...] = ()) -> None:
+        """Aligned columns."""
+        from rich.console import Console
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(*header, box=None, show_header=bool(header), pad_edge=False, header_style="bold")
+        if not header:
+            table.add_column(style="bold", no_wrap=True)
+            table.add_column(overflow="fold")
+        for row in rows:
+            table.add_row(*(Text(printable(cell)) for cell in row))
+        Console(highlight=False, soft_wrap=not sys.stdout.isatty()).print(table)
+
+    def progress(self, label: str, total: int) -> Callable[[int], None]:
+        """A function to be told of bytes done; shows a line on a terminal once it takes long."""
+        if self.quiet or not sys.stderr.isatty() or not total:
+            return lambda done: None
+        started = time.monotonic()
+        state = {"done": 0, "shown": started + _REPORT_AFTER}
+
+        def advance(done: int) -> None:
+            state["done"] += done
+            now = time.monotonic()
+            finished = state["done"] >= total
+            if now >= state["shown"]:
+                state["shown"] = now + _REPORT_EVERY
+                percent = 100 * state["done"] // total
+                end = "\r\x1b[K" if finished else ""
+                sys.stderr.write(f"\r{label}: {percent} % of {size(total)}{end}")
+                sys.stderr.flush()
+
+        return advance
+
+
+def _write(stream: Any, text: str) -> None:
+    try:
+        stream.write(text)
+    except UnicodeEncodeError:
+        stream.write(text.encode(stream.encoding, "backslashreplace").decode(stream.encoding))
+
+
+def size(count: float) -> str:
+    """A number of bytes, for people.
+
+    >>> size(6_417_552)
+    '6.4 MB'
+    """
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"

@@ -1,0 +1,152 @@
+"""Results as people read them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from lora_convert.cli._output import Output, size
+
+if TYPE_CHECKING:
+    from lora_convert.operations.applying import Result
+    from lora_convert.operations.convert import ConversionPlan
+    from lora_convert.operations.inspect import Inspection
+    from lora_convert.operations.proving import Proof
+
+_SHOWN = 5
+_SOURCES = {
+    "tensor": "the alpha beside each module",
+    "header": "the file's metadata (lora_adapter_metadata)",
+    "config": "adapter_config.json or the run's configuration",
+    "payload": "the checkpoint's own configuration",
+    "option": "an option",
+    "assumed": "nothing: alpha = rank is assumed",
+}
+
+
+def show_inspection(out: Output, found: Inspection, *, names: bool, several: bool) -> None:
+    """A table of what was found, and the keys as a tree if asked."""
+    if out.quiet:
+        out.line(f"{found.path}: {found.format or 'unknown'} {found.architecture or 'unknown'}"
+                 f" {found.explained}/{found.total}")
+    else:
+        if several:
+            out.line(found.path)
+        out.table(_rows(found))
+    if names:
+        _show_tree(out, found.names)
+    if several and not out.quiet:
+        out.line()
+
+
+def _rows(found: Inspection) -> list[tuple[str, str]]:
+    rows = [
+        ("file", f"{found.weights} ({size(found.bytes)}, {found.container})"),
+        ("format", found.format or (f"none: {found.known_as}, not read by this version" if found.known_as else "none recognised")),
+        ("architecture", found.architecture or _fitting(found)),
+        ("algorithms", ", ".join(found.algorithms) or "–"),
+        ("components", ", ".join(found.components) or "–"),
+        ("modules", str(found.modules)),
+        ("ranks", _counted(found.ranks)),
+        ("scale", f"{_counted(found.scales)} from {_SOURCES[found.scale_source]}" if found.scale_source else "–"),
+        ("dtypes", ", ".join(found.dtypes)),
+        ("keys", _keys(found)),
+    ]
+    if any(found.adapters) and len(found.adapters) > 1:
+        rows.append(("adapters", ", ".join(found.adapters)))
+    if found.scale_problem:
+        rows.append(("problem", found.scale_problem))
+    others = found.candidates[1:]
+    if others:
+        rows.append(("also fits", ", ".join(
+            f"{c.format}/{c.architecture or 'unknown'} ({c.explained})" for c in others)))
+    for key in found.unexplained[:_SHOWN]:
+        rows.append(("unexplained", key))
+    if found.passed_over:
+        rows.append(("not read", ", ".join(found.passed_over[:_SHOWN])))
+    rows += [("metadata", f"{key} = {_short(value)}") for key, value in list(found.metadata.items())[:20]]
+    return rows + _health_rows(found)
+
+
+def _fitting(found: Inspection) -> str:
+    named = [c.architecture for c in found.candidates if c.architecture]
+    return f"undecided: {', '.join(named)} fit" if named else "unknown"
+
+
+def _keys(found: Inspection) -> str:
+    base = f", {found.base} of them frozen base weights" if found.base else ""
+    return f"{found.explained} of {found.total} explained{base}"
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{value} (×{count})" for value, count in counts.items()) or "–"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 100 else text[:100] + "…"
+
+
+def _health_rows(found: Inspection) -> list[tuple[str, str]]:
+    if found.health is None:
+        return []
+    if found.health.healthy:
+        return [("health", "no NaN, no zero up factors, no missing partners, no duplicates")]
+    return [
+        (name.replace("_", " "), f"{len(items)}: {', '.join(items[:_SHOWN])}")
+        for name, items in found.health._asdict().items() if items
+    ]
+
+
+def _show_tree(out: Output, names: tuple[str, ...]) -> None:
+    """Keys by their dotted path, each segment written once."""
+    previous: list[str] = []
+    for name in sorted(names):
+        parts = name.split(".")
+        shared = 0
+        while shared < min(len(previous), len(parts) - 1) and previous[shared] == parts[shared]:
+            shared += 1
+        for depth in range(shared, len(parts)):
+            out.line("  " * depth + parts[depth])
+        previous = parts
+
+
+def proof_line(proof: Proof) -> str:
+    """The proof in one line."""
+    worst = "bit-exact" if proof.exact else f"largest relative difference {proof.worst:.1e} ({proof.worst_module})"
+    return f"{proof.modules} modules, {worst}, {proof.seconds:.2f} s"
+
+
+def show_plan(out: Output, plan: ConversionPlan) -> None:
+    """What would be written."""
+    if out.json:
+        out.object({**plan.as_json(), "status": "planned"})
+        return
+    if out.quiet:
+        out.line(plan.destination.path)
+        return
+    found = plan.detection
+    out.line(f"{plan.opened.checkpoint.path}: {found.format}, {found.architecture or 'unknown architecture'},"
+             f" {len(plan.adapter.deltas)} modules")
+    for path, file in zip(plan.outputs, plan.plan.files, strict=True):
+        out.line(f"would write {path} ({size(file.size)})")
+    for loss in plan.losses:
+        out.note(f"loss: {loss}")
+    for note in plan.notes:
+        out.note(f"note: {note}")
+
+
+def show_result(out: Output, result: Result) -> None:
+    """What was written, what it cost and the proof."""
+    if out.json:
+        out.object(result.as_json())
+        return
+    if out.quiet:
+        out.line(result.output)
+        return
+    for loss in result.plan["losses"]:
+        out.note(f"loss: {loss['kind']}: {loss['detail']}")
+    for note in result.plan["notes"]:
+        out.note(f"note: {note}")
+    out.line(f"{result.status}: {result.output} ({size(result.plan['bytes'])})")
+    if result.proof:
+        out.line(f"proof: {proof_line(result.proof)}")
