@@ -126,7 +126,9 @@ class UnknownArchitectureError(RecognitionError):
     def __init__(self, what: str, *, candidates: Sequence[str] = (), why: str = "") -> None:
         self.candidates = tuple(candidates)
         super().__init__(
-            what, why=why, hint="name it with --architecture; lora-convert formats lists the known ones"
+            what,
+            why=why,
+            hint="name it with --architecture; lora-convert formats lists the known ones",
         )
 
 
@@ -135,7 +137,9 @@ class AmbiguousCheckpointError(RecognitionError):
 
     def __init__(self, what: str, *, choices: Sequence[str] = (), hint: str = "") -> None:
         self.choices = tuple(choices)
-        super().__init__(what, why="choices: " + ", ".join(self.choices) if choices else "", hint=hint)
+        super().__init__(
+            what, why="choices: " + ", ".join(self.choices) if choices else "", hint=hint
+        )
 
 
 class UnexplainedKeysError(RecognitionError):
@@ -181,7 +185,9 @@ class ShapeError(ConversionError):
 
     def __init__(self, module: str, problem: str) -> None:
         self.module = module
-        super().__init__(f"{module}: {problem}", hint="lora-convert inspect --health FILE lists such modules")
+        super().__init__(
+            f"{module}: {problem}", hint="lora-convert inspect --health FILE lists such modules"
+        )
 
 
 class LossyConversionError(ConversionError):
@@ -235,5 +241,7 @@ class MissingExtraError(LoraConvertError, ImportError):
 
     def __init__(self, feature: str, extra: str) -> None:
         self.extra = extra
-        super().__init__(f"{feature} needs packages that are not installed",
-                         hint=f'pip install "lora-convert[{extra}]"')
+        super().__init__(
+            f"{feature} needs packages that are not installed",
+            hint=f'pip install "lora-convert[{extra}]"',
+        )

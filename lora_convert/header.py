@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from lora_convert.tensors.source import Source
+if TYPE_CHECKING:
+    from lora_convert.tensors.source import Source
 
 
 class Header(NamedTuple):

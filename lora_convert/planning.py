@@ -13,14 +13,10 @@ if TYPE_CHECKING:
 
 LossKind: TypeAlias = Literal[
     "scale assumed",
-    "scale overridden",
-    "scale conflict",
     "alpha rounded",
     "scale folded",
     "dtype narrowed",
-    "adapters left out",
     "changed base",
-    "reader gap",
 ]
 LossPolicy: TypeAlias = Literal["allow", "warn", "refuse"]
 
@@ -30,7 +26,7 @@ class Loss(NamedTuple):
 
     kind: LossKind
     detail: str
-    count: int
+    affected: int
     """Modules or tensors concerned."""
 
     def __str__(self) -> str:

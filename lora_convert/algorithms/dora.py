@@ -35,7 +35,8 @@ def check(module: str, tensors: Mapping[str, Expr]) -> None:
     )
     if not fits:
         raise ShapeError(
-            module, f"magnitude {list(magnitude.shape)} fits neither {out} outputs nor {into} inputs"
+            module,
+            f"magnitude {list(magnitude.shape)} fits neither {out} outputs nor {into} inputs",
         )
 
 
@@ -59,7 +60,9 @@ def take_rows(
 def stack_rows(module: str, parts: Sequence[Part], facts: Facts) -> Factors:
     """W's one above the other; every part must be there, with its own magnitude per row."""
     magnitudes = [part.factors.tensors.get("magnitude") if part.factors else None for part in parts]
-    present = [magnitude for magnitude in magnitudes if magnitude is not None and by_output(magnitude)]
+    present = [
+        magnitude for magnitude in magnitudes if magnitude is not None and by_output(magnitude)
+    ]
     if len(present) != len(parts):
         raise NotExpressibleError(
             f"{module}: DoRA parts can be fused only where each has a magnitude per output row",

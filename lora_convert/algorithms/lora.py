@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 def rank(tensors: Mapping[str, Expr]) -> int:
-    """The rank that a stored alpha is divided by: rows of ``down`` (0 where only ``up`` is there, of nothing)."""
+    """The rank that a stored alpha is divided by: rows of ``down``, or columns of a lone ``up``."""
     if "down" in tensors:
         return tensors["down"].shape[0]
     return tensors["up"].shape[1] if "up" in tensors else 0
@@ -46,16 +46,26 @@ def check(module: str, tensors: Mapping[str, Expr]) -> None:
     down, up, mid = tensors["down"], tensors["up"], tensors.get("mid")
     for role, tensor in tensors.items():
         if tensor.dtype not in FLOATS:
-            raise ShapeError(module, f"{role} has dtype {tensor.dtype}: quantised factors have no scale here")
+            raise ShapeError(
+                module, f"{role} has dtype {tensor.dtype}: quantised factors have no scale here"
+            )
     if len(down.shape) < 2 or len(up.shape) < 2:
-        raise ShapeError(module, f"down {list(down.shape)} and up {list(up.shape)} must be matrices")
+        raise ShapeError(
+            module, f"down {list(down.shape)} and up {list(up.shape)} must be matrices"
+        )
     if len(down.shape) != len(up.shape):
-        raise ShapeError(module, f"down {list(down.shape)} and up {list(up.shape)} differ in dimensions")
+        raise ShapeError(
+            module, f"down {list(down.shape)} and up {list(up.shape)} differ in dimensions"
+        )
     if 0 in down.shape or 0 in up.shape:
-        raise ShapeError(module, f"rank 0 or no width: down {list(down.shape)}, up {list(up.shape)}")
+        raise ShapeError(
+            module, f"rank 0 or no width: down {list(down.shape)}, up {list(up.shape)}"
+        )
     inner = mid.shape[0] if mid is not None else down.shape[0]
     if up.shape[1] != inner:
-        raise ShapeError(module, f"up {list(up.shape)} expects rank {up.shape[1]}, down has {inner}")
+        raise ShapeError(
+            module, f"up {list(up.shape)} expects rank {up.shape[1]}, down has {inner}"
+        )
     if any(length != 1 for length in up.shape[2:]):
         raise ShapeError(module, f"up {list(up.shape)} is not a 1×1 convolution")
     if mid is not None and (len(mid.shape) < 3 or mid.shape[1] != down.shape[0]):
@@ -77,7 +87,9 @@ def take_rows(
         return Factors(taken, factors.scale)
     full = taken["up"].shape[1]
     first, last = facts.support(taken["up"])
-    narrowed = Scale(factors.scale.alpha_at(last - first), last - first) if last > first else factors.scale
+    narrowed = (
+        Scale(factors.scale.alpha_at(last - first), last - first) if last > first else factors.scale
+    )
     if not 0 < last - first < full or narrowed.value != factors.scale.value:
         return Factors(taken, factors.scale)
     taken["up"] = columns(taken["up"], first, last)

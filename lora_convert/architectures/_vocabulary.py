@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
-from lora_convert.adapter import Namespace
+if TYPE_CHECKING:
+    from lora_convert.adapter import Namespace
 
 Kind: TypeAlias = Literal["linear", "conv"]
 Digits: TypeAlias = tuple[str, ...]
@@ -76,13 +77,13 @@ def nested(diffusers: str, native: str, inner: tuple[Row, ...]) -> tuple[Row, ..
 class Sign(NamedTuple):
     """Something that tells this architecture from others with the same names.
 
-    ``inputs`` is the width a module's ``down`` expects, ``count`` the number of blocks: only where a
+    ``inputs`` is the width a module's ``down`` expects, ``blocks`` their number: only where a
     file shows it. A sign breaks ties; it never refuses.
     """
 
     module: str
     inputs: int = 0
-    count: int = 0
+    blocks: int = 0
 
 
 def width(module: str, inputs: int) -> Sign:
@@ -92,7 +93,7 @@ def width(module: str, inputs: int) -> Sign:
 
 def depth(module: str, count: int) -> Sign:
     """There are `count` blocks ``module``; the last ``{}`` is their number."""
-    return Sign(module, count=count)
+    return Sign(module, blocks=count)
 
 
 class Component(NamedTuple):

@@ -13,11 +13,19 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON on st
 quiet = click.option("--quiet", "-q", is_flag=True, help="Print only the result's essence.")
 dry_run = click.option("--dry-run", is_flag=True, help="Show the plan and write nothing.")
 force = click.option("--force", is_flag=True, help="Replace an output that exists.")
-adapter = click.option("--adapter", metavar="NAME", help="The adapter to read, where a file holds several.")
-component = click.option("--component", metavar="NAME",
-                         help="The component of names that do not tell theirs, e.g. unet, text_encoder_2.")
-architecture = click.option("--architecture", metavar="NAME",
-                            help="Read the names as this architecture's (see: lora-convert formats).")
+adapter = click.option(
+    "--adapter", metavar="NAME", help="The adapter to read, where a file holds several."
+)
+component = click.option(
+    "--component",
+    metavar="NAME",
+    help="The component of names that do not tell theirs, e.g. unet, text_encoder_2.",
+)
+architecture = click.option(
+    "--architecture",
+    metavar="NAME",
+    help="Read the names as this architecture's (see: lora-convert formats).",
+)
 
 
 def reading(command: Command) -> Command:

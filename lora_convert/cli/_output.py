@@ -13,14 +13,19 @@ _REPORT_EVERY = 0.2
 
 
 def printable(text: str) -> str:
-    """`text` with control characters escaped: names in files must not steer a terminal.
+    r"""`text` with control characters escaped: names in files must not steer a terminal.
 
     >>> printable("a\\x1b[31m")
     'a\\\\x1b[31m'
     """
-    return "".join(
-        ch if ch.isprintable() or ch == "\n" else ch.encode("unicode_escape").decode("ascii") for ch in text
-    ).encode("utf-8", "backslashreplace").decode()
+    return (
+        "".join(
+            ch if ch.isprintable() or ch == "\n" else ch.encode("unicode_escape").decode("ascii")
+            for ch in text
+        )
+        .encode("utf-8", "backslashreplace")
+        .decode()
+    )
 
 
 class Output:
@@ -51,7 +56,9 @@ class Output:
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(*header, box=None, show_header=bool(header), pad_edge=False, header_style="bold")
+        table = Table(
+            *header, box=None, show_header=bool(header), pad_edge=False, header_style="bold"
+        )
         if not header:
             table.add_column(style="bold", no_wrap=True)
             table.add_column(overflow="fold")

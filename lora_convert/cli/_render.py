@@ -27,8 +27,10 @@ _SOURCES = {
 def show_inspection(out: Output, found: Inspection, *, names: bool, several: bool) -> None:
     """A table of what was found, and the keys as a tree if asked."""
     if out.quiet:
-        out.line(f"{found.path}: {found.format or 'unknown'} {found.architecture or 'unknown'}"
-                 f" {found.explained}/{found.total}")
+        out.line(
+            f"{found.path}: {found.format or 'unknown'} {found.architecture or 'unknown'}"
+            f" {found.explained}/{found.total}"
+        )
     else:
         if several:
             out.line(found.path)
@@ -42,13 +44,26 @@ def show_inspection(out: Output, found: Inspection, *, names: bool, several: boo
 def _rows(found: Inspection) -> list[tuple[str, str]]:
     rows = [
         ("file", f"{found.weights} ({size(found.bytes)}, {found.container})"),
-        ("format", found.format or (f"none: {found.known_as}, not read by this version" if found.known_as else "none recognised")),
+        (
+            "format",
+            found.format
+            or (
+                f"none: {found.known_as}, not read by this version"
+                if found.known_as
+                else "none recognised"
+            ),
+        ),
         ("architecture", found.architecture or _fitting(found)),
         ("algorithms", ", ".join(found.algorithms) or "–"),
         ("components", ", ".join(found.components) or "–"),
         ("modules", str(found.modules)),
         ("ranks", _counted(found.ranks)),
-        ("scale", f"{_counted(found.scales)} from {_SOURCES[found.scale_source]}" if found.scale_source else "–"),
+        (
+            "scale",
+            f"{_counted(found.scales)} from {_SOURCES[found.scale_source]}"
+            if found.scale_source
+            else "–",
+        ),
         ("dtypes", ", ".join(found.dtypes)),
         ("keys", _keys(found)),
     ]
@@ -58,13 +73,20 @@ def _rows(found: Inspection) -> list[tuple[str, str]]:
         rows.append(("problem", found.scale_problem))
     others = found.candidates[1:]
     if others:
-        rows.append(("also fits", ", ".join(
-            f"{c.format}/{c.architecture or 'unknown'} ({c.explained})" for c in others)))
-    for key in found.unexplained[:_SHOWN]:
-        rows.append(("unexplained", key))
+        rows.append(
+            (
+                "also fits",
+                ", ".join(
+                    f"{c.format}/{c.architecture or 'unknown'} ({c.explained})" for c in others
+                ),
+            )
+        )
+    rows += [("unexplained", key) for key in found.unexplained[:_SHOWN]]
     if found.passed_over:
         rows.append(("not read", ", ".join(found.passed_over[:_SHOWN])))
-    rows += [("metadata", f"{key} = {_short(value)}") for key, value in list(found.metadata.items())[:20]]
+    rows += [
+        ("metadata", f"{key} = {_short(value)}") for key, value in list(found.metadata.items())[:20]
+    ]
     return rows + _health_rows(found)
 
 
@@ -93,7 +115,8 @@ def _health_rows(found: Inspection) -> list[tuple[str, str]]:
         return [("health", "no NaN, no zero up factors, no missing partners, no duplicates")]
     return [
         (name.replace("_", " "), f"{len(items)}: {', '.join(items[:_SHOWN])}")
-        for name, items in found.health._asdict().items() if items
+        for name, items in found.health._asdict().items()
+        if items
     ]
 
 
@@ -112,7 +135,11 @@ def _show_tree(out: Output, names: tuple[str, ...]) -> None:
 
 def proof_line(proof: Proof) -> str:
     """The proof in one line."""
-    worst = "bit-exact" if proof.exact else f"largest relative difference {proof.worst:.1e} ({proof.worst_module})"
+    worst = (
+        "bit-exact"
+        if proof.exact
+        else f"largest relative difference {proof.worst:.1e} ({proof.worst_module})"
+    )
     return f"{proof.modules} modules, {worst}, {proof.seconds:.2f} s"
 
 
@@ -124,9 +151,11 @@ def show_plan(out: Output, plan: ConversionPlan) -> None:
     if out.quiet:
         out.line(plan.destination.path)
         return
-    found = plan.detection
-    out.line(f"{plan.opened.checkpoint.path}: {found.format}, {found.architecture or 'unknown architecture'},"
-             f" {len(plan.adapter.deltas)} modules")
+    found = plan.origin
+    out.line(
+        f"{plan.origin.checkpoint.path}: {found.format}, {found.architecture or 'unknown architecture'},"
+        f" {len(plan.adapter.deltas)} modules"
+    )
     for path, file in zip(plan.outputs, plan.plan.files, strict=True):
         out.line(f"would write {path} ({size(file.size)})")
     for loss in plan.losses:

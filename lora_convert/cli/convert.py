@@ -15,15 +15,32 @@ def _conversion(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options of every conversion."""
     decorators = (
         click.argument("source"),
-        click.option("-o", "--output", metavar="PATH",
-                     help="A file, if it ends in .safetensors, else a folder. Default: beside the source."),
+        click.option(
+            "-o",
+            "--output",
+            metavar="PATH",
+            help="A file, if it ends in .safetensors, else a folder. Default: beside the source.",
+        ),
         _options.force,
-        click.option("--dtype", type=click.Choice(["keep", "fp32", "fp16", "bf16"]), default="keep",
-                     show_default=True, help="Dtype of the factors."),
-        click.option("--losses", type=click.Choice(["allow", "warn", "refuse"]), default="warn",
-                     show_default=True, help="What to do where the target cannot hold everything."),
-        click.option("--scale-from", metavar="PATH|alpha=N|scale=N|rank",
-                     help="Where scales come from, over what the file says."),
+        click.option(
+            "--dtype",
+            type=click.Choice(["keep", "fp32", "fp16", "bf16"]),
+            default="keep",
+            show_default=True,
+            help="Dtype of the factors.",
+        ),
+        click.option(
+            "--losses",
+            type=click.Choice(["allow", "warn", "refuse"]),
+            default="warn",
+            show_default=True,
+            help="What to do where the target cannot hold everything.",
+        ),
+        click.option(
+            "--scale-from",
+            metavar="PATH|alpha=N|scale=N|rank",
+            help="Where scales come from, over what the file says.",
+        ),
         _options.reading,
         click.option("--no-verify", is_flag=True, help="Skip the proof, all but the header."),
         _options.dry_run,
@@ -34,8 +51,18 @@ def _conversion(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def _run(to: str, source: str, *, dtype: str, no_verify: bool, force: bool, dry_run: bool,
-         as_json: bool, quiet: bool, **how: Any) -> int:
+def _run(
+    to: str,
+    source: str,
+    *,
+    dtype: str,
+    no_verify: bool,
+    force: bool,
+    dry_run: bool,
+    as_json: bool,
+    quiet: bool,
+    **how: Any,
+) -> int:
     from lora_convert.cli._render import show_plan, show_result
     from lora_convert.operations.convert import plan_convert
 
@@ -50,7 +77,9 @@ def _run(to: str, source: str, *, dtype: str, no_verify: bool, force: bool, dry_
 
 
 @click.command()
-@click.option("--to", required=True, metavar="FORMAT", help="The format to write (see: lora-convert formats).")
+@click.option(
+    "--to", required=True, metavar="FORMAT", help="The format to write (see: lora-convert formats)."
+)
 @_conversion
 def convert(to: str, **options: Any) -> int:
     """Write the adapter in SOURCE, a file or folder, in another format.
@@ -64,8 +93,11 @@ def convert(to: str, **options: Any) -> int:
         from difflib import get_close_matches
 
         near = get_close_matches(to, FORMATS, n=1)
-        raise click.BadParameter(f"{to!r} is not one of {', '.join(FORMATS)}."
-                                 + (f" Did you mean {near[0]!r}?" if near else ""), param_hint="--to")
+        raise click.BadParameter(
+            f"{to!r} is not one of {', '.join(FORMATS)}."
+            + (f" Did you mean {near[0]!r}?" if near else ""),
+            param_hint="--to",
+        )
     return _run(to, **options)
 
 

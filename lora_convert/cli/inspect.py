@@ -11,14 +11,21 @@ from lora_convert.errors import EXIT_DONE, EXIT_PARTIAL, LoraConvertError
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
-@click.option("--health", is_flag=True, help="Read the weights too: NaN, zeros, missing partners, duplicates.")
+@click.option(
+    "--health", is_flag=True, help="Read the weights too: NaN, zeros, missing partners, duplicates."
+)
 @click.option("--names", is_flag=True, help="List the keys as a tree.")
 @_options.component
 @_options.architecture
 @_options.output
 def inspect(
-    paths: tuple[str, ...], health: bool, names: bool, component: str | None, architecture: str | None,
-    as_json: bool, quiet: bool,
+    paths: tuple[str, ...],
+    health: bool,
+    names: bool,
+    component: str | None,
+    architecture: str | None,
+    as_json: bool,
+    quiet: bool,
 ) -> int:
     """What is this file or folder? Reads the header and scalars only.
 

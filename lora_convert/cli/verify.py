@@ -15,8 +15,13 @@ from lora_convert.errors import EXIT_DONE, EXIT_FAILED
 @_options.reading
 @_options.output
 def verify(
-    first: str, second: str, adapter: str | None, component: str | None, architecture: str | None,
-    as_json: bool, quiet: bool,
+    first: str,
+    second: str,
+    adapter: str | None,
+    component: str | None,
+    architecture: str | None,
+    as_json: bool,
+    quiet: bool,
 ) -> int:
     """Compare the effective weight change of every module of two files or folders, in any formats.
 

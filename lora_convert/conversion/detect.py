@@ -72,10 +72,14 @@ class _Trial(NamedTuple):
     @property
     def candidate(self) -> Candidate:
         known = self.spelling.architecture is not None or self.spelling.format.separator == "."
-        return Candidate(self.spelling.format.name, self.spelling.name, len(self.readings) if known else 0)
+        return Candidate(
+            self.spelling.format.name, self.spelling.name, len(self.readings) if known else 0
+        )
 
 
-def detect(header: Header, *, architecture: str | None = None, component: str | None = None) -> Detection:
+def detect(
+    header: Header, *, architecture: str | None = None, component: str | None = None
+) -> Detection:
     """Name the format and architecture of a header.
 
     `architecture` fixes that choice; `component` is the component of names that do not tell theirs.
@@ -84,10 +88,11 @@ def detect(header: Header, *, architecture: str | None = None, component: str | 
     keys = tuple(header.tensors)
     groups = _groups(keys)
     wrapped = any(".base_layer." in key for key in keys)
-    trials = []
-    for found in _shortlist(groups, architecture, wrapped=wrapped):
-        trials.append(_trial(found, header, wrapped=wrapped, component=component))
-    trials = [trial for trial in trials if trial.readings or trial.foreign]
+    tried = [
+        _trial(bound, header, wrapped=wrapped, component=component)
+        for bound in _shortlist(groups, architecture)
+    ]
+    trials = [trial for trial in tried if trial.readings or trial.foreign]
     trials.sort(key=lambda trial: trial.rank, reverse=True)
     best = _chosen(trials, forced=architecture is not None)
     unexplained = tuple(key for key in keys if best is None or key not in best.readings)
@@ -95,7 +100,9 @@ def detect(header: Header, *, architecture: str | None = None, component: str | 
     if best is None or (foreign_title and not best.foreign):
         return Detection(None, None, {}, {}, keys, _candidates(trials), foreign_title, False)
     if best.candidate.explained == 0 and not best.foreign:
-        return Detection(best.spelling.format.name, None, {}, {}, keys, (best.candidate,), "", False)
+        return Detection(
+            best.spelling.format.name, None, {}, {}, keys, (best.candidate,), "", False
+        )
     return Detection(
         best.spelling.format.name,
         best.spelling.name,
@@ -116,7 +123,7 @@ def _groups(keys: tuple[str, ...]) -> dict[str, list[str]]:
     return groups
 
 
-def _shortlist(groups: dict[str, list[str]], architecture: str | None, *, wrapped: bool) -> list[Spelling]:
+def _shortlist(groups: dict[str, list[str]], architecture: str | None) -> list[Spelling]:
     """The few spellings worth a full parse, by one key of each group."""
     names: list[str | None] = [architecture] if architecture else [*ARCHITECTURES, None]
     scored = []
@@ -148,7 +155,9 @@ def _trial(bound: Spelling, header: Header, *, wrapped: bool, component: str | N
     if wrapped and not any(reading.role != BASE for reading in readings.values()):
         readings.clear()
     modules = {(r.component, r.module) for r in foreign.values()}
-    for key in [key for key, r in readings.items() if (r.component, r.module) in modules and r.role != BASE]:
+    for key in [
+        key for key, r in readings.items() if (r.component, r.module) in modules and r.role != BASE
+    ]:
         # alpha, magnitude and the like belong to the foreign algorithm of their module
         foreign[key] = readings.pop(key)
     held, broken = signs(bound.architecture, header, readings)
@@ -172,7 +181,9 @@ def _chosen(trials: list[_Trial], *, forced: bool) -> _Trial | None:
     if not loose or forced:
         return trials[0]
     generic = loose[0]
-    adapter_keys = sum(reading.role != BASE for reading in generic.readings.values()) + len(generic.foreign)
+    adapter_keys = sum(reading.role != BASE for reading in generic.readings.values()) + len(
+        generic.foreign
+    )
     for trial in bound:
         own = sum(reading.role != BASE for reading in trial.readings.values()) + len(trial.foreign)
         evident = names_itself(trial.spelling.architecture, trial.readings, trial.rank)
@@ -182,7 +193,9 @@ def _chosen(trials: list[_Trial], *, forced: bool) -> _Trial | None:
 
 
 def _candidates(trials: list[_Trial]) -> tuple[Candidate, ...]:
-    return tuple(trial.candidate for trial in trials if trial.spelling.architecture or not trials[1:])
+    return tuple(
+        trial.candidate for trial in trials if trial.spelling.architecture or not trials[1:]
+    )
 
 
 def _is_ambiguous(best: _Trial, trials: list[_Trial]) -> bool:
@@ -190,7 +203,9 @@ def _is_ambiguous(best: _Trial, trials: list[_Trial]) -> bool:
     return any(
         trial.rank == best.rank and trial.spelling.architecture and _maps(trial) != _maps(best)
         for trial in trials
-        if trial is not best and trial.spelling.format == best.spelling.format and best.spelling.architecture
+        if trial is not best
+        and trial.spelling.format == best.spelling.format
+        and best.spelling.architecture
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lora_convert.adapter import Adapter, Delta
 from lora_convert.algorithms import Factors
 from lora_convert.algorithms.dora import by_output
 from lora_convert.algorithms.lora import without_mid
@@ -17,6 +16,7 @@ from lora_convert.tensors.expr import Contracted, Expr, Times, cast, reshaped
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from lora_convert.adapter import Adapter, Delta
     from lora_convert.architectures import Architecture
     from lora_convert.formats import Format
 
@@ -38,10 +38,14 @@ def fit(
 def computed_notes(adapter: Adapter) -> list[str]:
     """What of an adapter is computed rather than copied, for people."""
     folded = sum(any(_holds(t, Times) for t in delta.tensors.values()) for delta in adapter.deltas)
-    contracted = sum(any(_holds(t, Contracted) for t in delta.tensors.values()) for delta in adapter.deltas)
+    contracted = sum(
+        any(_holds(t, Contracted) for t in delta.tensors.values()) for delta in adapter.deltas
+    )
     notes = []
     if folded:
-        notes.append(f"{folded} modules: parts had different scales; the difference is folded into up, in fp32")
+        notes.append(
+            f"{folded} modules: parts had different scales; the difference is folded into up, in fp32"
+        )
     if contracted:
         notes.append(f"{contracted} modules: the Tucker core is contracted into down, in fp32")
     return notes
@@ -64,7 +68,9 @@ def _fitted(delta: Delta, format_: Format, architecture: Architecture | None) ->
         tensors["magnitude"] = _magnitude(delta, magnitude, len(tensors["up"].shape), format_)
     unknown = [role for role in tensors if not format_.writes(role)]
     if unknown:
-        raise NotExpressibleError(f"{delta.label}: {format_.title} has no spelling for {' and '.join(unknown)}")
+        raise NotExpressibleError(
+            f"{delta.label}: {format_.title} has no spelling for {' and '.join(unknown)}"
+        )
     return delta._replace(tensors=tensors, scale=factors.scale)
 
 
@@ -105,15 +111,27 @@ def _magnitude(delta: Delta, magnitude: Expr, dimensions: int, format_: Format) 
 def _dtype_losses(deltas: list[Delta], dtype: str | None) -> list[Loss]:
     losses = []
     narrowed = {
-        tensor.dtype: 0 for delta in deltas for tensor in delta.tensors.values()
+        tensor.dtype: 0
+        for delta in deltas
+        for tensor in delta.tensors.values()
         if dtype and not holds_exactly(tensor.dtype, dtype)
     }
     if narrowed:
-        count = sum(tensor.dtype in narrowed for delta in deltas for tensor in delta.tensors.values())
-        losses.append(Loss("dtype narrowed", f"{count} tensors from {', '.join(narrowed)} to {dtype}", count))
+        count = sum(
+            tensor.dtype in narrowed for delta in deltas for tensor in delta.tensors.values()
+        )
+        losses.append(
+            Loss("dtype narrowed", f"{count} tensors from {', '.join(narrowed)} to {dtype}", count)
+        )
     folded = sum(any(_rounds(t) for t in delta.tensors.values()) for delta in deltas)
     if folded:
-        losses.append(Loss("scale folded", f"{folded} modules: a ratio of scales is folded into up and rounded", folded))
+        losses.append(
+            Loss(
+                "scale folded",
+                f"{folded} modules: a ratio of scales is folded into up and rounded",
+                folded,
+            )
+        )
     return losses
 
 

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from lora_convert.conversion.detect import Detection
     from lora_convert.header import Header
 
-_CARRIED_NOT = frozenset({"format", HEADER_KEY, "sshs_model_hash", "sshs_legacy_hash", "modelspec.hash_sha256"})
+_CARRIED_NOT = frozenset(
+    {"format", HEADER_KEY, "sshs_model_hash", "sshs_legacy_hash", "modelspec.hash_sha256"}
+)
 """Metadata that is a format's own or a hash of the old bytes."""
 
 _NUMBERS = frozenset({"alpha", "scale"})
@@ -54,7 +56,13 @@ class Gathered(NamedTuple):
     @property
     def as_module(self) -> Module:
         """What decides its scale."""
-        return Module(self.component, self.module, self.rank, self.numbers.get("alpha"), self.numbers.get("scale"))
+        return Module(
+            self.component,
+            self.module,
+            self.rank,
+            self.numbers.get("alpha"),
+            self.numbers.get("scale"),
+        )
 
 
 def gather(
@@ -72,11 +80,15 @@ def gather(
         place = (reading.component, reading.module, reading.adapter)
         entry = found.get(place)
         if entry is None:
-            entry = Gathered(reading.component, reading.module, reading.namespace, reading.adapter, {}, {})
+            entry = Gathered(
+                reading.component, reading.module, reading.namespace, reading.adapter, {}, {}
+            )
             found[place] = entry
         if reading.role in entry.tensors or reading.role in entry.numbers:
             if not lenient:
-                raise AmbiguousCheckpointError(f"two keys are the {reading.role} of {reading.module}", choices=(key,))
+                raise AmbiguousCheckpointError(
+                    f"two keys are the {reading.role} of {reading.module}", choices=(key,)
+                )
         elif reading.role not in _NUMBERS:
             entry.tensors[reading.role] = header.tensors[key]
         elif not lenient or len(header.scalars.get(key, ())) == 1:
@@ -104,11 +116,17 @@ def chosen_adapter(detection: Detection, wanted: str | None, path: str) -> str |
     """The adapter to read; AmbiguousCheckpointError where there are several and none is wanted."""
     names = adapters(detection)
     if wanted is None and len(names) > 1:
-        raise AmbiguousCheckpointError(f"{path}: holds {len(names)} adapters", choices=names,
-                                       hint=f"choose one with --adapter {names[0]}")
+        raise AmbiguousCheckpointError(
+            f"{path}: holds {len(names)} adapters",
+            choices=names,
+            hint=f"choose one with --adapter {names[0]}",
+        )
     if wanted is not None and wanted not in names:
-        raise AmbiguousCheckpointError(f"{path}: has no adapter {wanted!r}", choices=names or ("(unnamed)",),
-                                       hint="choose one of these with --adapter")
+        raise AmbiguousCheckpointError(
+            f"{path}: has no adapter {wanted!r}",
+            choices=names or ("(unnamed)",),
+            hint="choose one of these with --adapter",
+        )
     return wanted
 
 
@@ -125,7 +143,15 @@ def read(
         ALGORITHMS[entry.algorithm].check(entry.module, tensors)
         scale, source = scales.resolve(entry.as_module)
         deltas.append(
-            Delta(entry.component, entry.module, entry.namespace, entry.algorithm, tensors, scale, source)
+            Delta(
+                entry.component,
+                entry.module,
+                entry.namespace,
+                entry.algorithm,
+                tensors,
+                scale,
+                source,
+            )
         )
     base = sum(reading.role == BASE for reading in detection.readings.values())
     carried = {key: value for key, value in header.metadata.items() if key not in _CARRIED_NOT}
@@ -152,6 +178,6 @@ def _canonical_magnitude(tensors: Mapping[str, Expr]) -> Expr:
     by_column = len(shape) > 1 and shape[0] == 1 and shape[1] == into and not named_by_peft
     if by_column and not (out == 1 and into == 1):
         return magnitude
-    if ones and shape[:2] in ((out, 1), (1, out)) or shape == (out,):
+    if (ones and shape[:2] in ((out, 1), (1, out))) or shape == (out,):
         return reshaped(magnitude, (out,))
     return magnitude

@@ -86,12 +86,15 @@ def header_configs(header: Header, path: str) -> dict[str, LoraConfig]:
         component, dot, field = name.partition(".")
         grouped.setdefault(component if dot else "", {})[field if dot else name] = value
     return {
-        component: read_config(values, f"{path} ({HEADER_KEY})") for component, values in grouped.items()
+        component: read_config(values, f"{path} ({HEADER_KEY})")
+        for component, values in grouped.items()
         if "r" in values or "lora_alpha" in values
     }
 
 
-def document_configs(documents: Iterable[Document], modules: Iterable[Module]) -> dict[str, LoraConfig]:
+def document_configs(
+    documents: Iterable[Document], modules: Iterable[Module]
+) -> dict[str, LoraConfig]:
     """The configurations of documents, by subfolder.
 
     One beside the weights must agree with their ranks; one found in a parent folder counts only if
@@ -107,7 +110,9 @@ def document_configs(documents: Iterable[Document], modules: Iterable[Module]) -
             data = _manifest_fields(data["lora"])
         if document.beside:
             config = read_config(data, document.path)
-            _check_ranks(config, [m for m in listed if not document.part or m.component == document.part])
+            _check_ranks(
+                config, [m for m in listed if not document.part or m.component == document.part]
+            )
         else:
             try:
                 config = read_config(data, document.path)
@@ -126,7 +131,10 @@ def _manifest_fields(lora: dict[str, object]) -> dict[str, object]:
 
 
 def _disagreeing(config: LoraConfig, modules: Iterable[Module]) -> Module | None:
-    return next((m for m in modules if m.rank and config.rank_of(_known_name(config, m.name)) != m.rank), None)
+    return next(
+        (m for m in modules if m.rank and config.rank_of(_known_name(config, m.name)) != m.rank),
+        None,
+    )
 
 
 def _check_ranks(config: LoraConfig, modules: Iterable[Module]) -> None:
@@ -145,5 +153,3 @@ def _agrees(config: LoraConfig, modules: tuple[Module, ...]) -> bool:
     if _disagreeing(config, modules) is not None:
         return False
     return all(config.targets_module(_known_name(config, module.name)) for module in modules)
-
-

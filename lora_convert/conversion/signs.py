@@ -37,7 +37,11 @@ def _prefixes(module: str) -> Iterator[tuple[str, int]]:
     segments = module.split(".")
     for position, segment in enumerate(segments):
         if segment.isdigit():
-            yield skeleton(".".join(segments[:position]) + ".0")[0] + str(_fixed(segments[:position])), int(segment)
+            yield (
+                skeleton(".".join(segments[:position]) + ".0")[0]
+                + str(_fixed(segments[:position])),
+                int(segment),
+            )
 
 
 def _fixed(segments: list[str]) -> tuple[str, ...]:
@@ -45,15 +49,15 @@ def _fixed(segments: list[str]) -> tuple[str, ...]:
 
 
 def _verdict(sign: Sign, widths: Mapping[str, int], numbers: Mapping[str, int]) -> bool | None:
-    text, digits = skeleton(sign.module)
+    text, _digits = skeleton(sign.module)
     if sign.inputs:
         width = widths.get(text)
         return None if width is None else width == sign.inputs
     fixed = tuple(digit for digit in sign.module.split(".")[:-1] if digit.isdigit())
     shown = numbers.get(text + str(fixed), 0)
-    if shown > sign.count:
+    if shown > sign.blocks:
         return False
-    return True if shown == sign.count else None
+    return True if shown == sign.blocks else None
 
 
 def names_itself(

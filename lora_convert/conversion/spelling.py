@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from lora_convert.architectures import ARCHITECTURES, Architecture, Entry, index, skeleton
@@ -63,13 +63,14 @@ class _Recipe(NamedTuple):
                 return None
         module = self.module.format(*[digits[place] for place in self.wild])
         adapter = self.adapter.format(*[digits[place] for place in self.adapter_wild])
-        return Reading(self.component, module, self.namespace, self.role, adapter, self.foreign, self.told)
+        return Reading(
+            self.component, module, self.namespace, self.role, adapter, self.foreign, self.told
+        )
 
 
 def unwrapped(key: str) -> str:
     """`key` without the names that torch.compile, DDP, FSDP and checkpointing add."""
-    if key.startswith("module."):
-        key = key[7:]
+    key = key.removeprefix("module.")
     for wrapper in _WRAPPERS:
         if wrapper in key:
             key = key.replace(wrapper, "")
@@ -98,9 +99,17 @@ class Spelling:
     def _all_prefixes(self) -> Iterator[tuple[str, str]]:
         """Prefix and component (empty for any), longest first: a key is read by the first that fits."""
         named = self.format.prefixes_for(self.name)
-        known = {component.name for component in self.architecture.components} if self.architecture else None
-        pairs = [(prefix, component) for component, prefixes in named.items() for prefix in prefixes
-                 if known is None or component in known]
+        known = (
+            {component.name for component in self.architecture.components}
+            if self.architecture
+            else None
+        )
+        pairs = [
+            (prefix, component)
+            for component, prefixes in named.items()
+            for prefix in prefixes
+            if known is None or component in known
+        ]
         pairs += [(prefix, "") for prefix in self.format.shared_prefixes]
         yield from sorted(pairs, key=lambda pair: -len(pair[0]))
         if self.format.bare:
@@ -127,7 +136,7 @@ class Spelling:
                 start, numbers = skeleton(prefix)
                 if body.startswith(start):
                     literal = list(enumerate(numbers))
-                    yield from self._named(body[len(start):], component, literal, ending, adapter)
+                    yield from self._named(body[len(start) :], component, literal, ending, adapter)
 
     def _matching_endings(self, text: str) -> Iterator[tuple[Ending, str, str]]:
         """Endings of a skeleton with the body before them and an adapter's name, the longest only."""
@@ -148,12 +157,19 @@ class Spelling:
                     return
 
     def _named(
-        self, name: str, component: str, literal: list[tuple[int, str]], ending: Ending, adapter: str
+        self,
+        name: str,
+        component: str,
+        literal: list[tuple[int, str]],
+        ending: Ending,
+        adapter: str,
     ) -> Iterator[_Recipe]:
         first = len(literal)
         shown = name.count("#")
         tail, tail_numbers = skeleton(ending.tail)
-        literal = literal + list(enumerate(skeleton(ending.text.partition("{}")[0])[1], first + shown))
+        literal = literal + list(
+            enumerate(skeleton(ending.text.partition("{}")[0])[1], first + shown)
+        )
         adapter_first = len(literal) + shown
         adapter_wild = tuple(range(adapter_first, adapter_first + adapter.count("#")))
         rest = (adapter.replace("#", "{}"), adapter_wild)
@@ -161,17 +177,44 @@ class Spelling:
             if name and (component or not _reserved(name)):
                 module = name.replace("#", "{}") + ending.tail
                 wild = tuple(range(first, first + shown))
-                yield _Recipe(tuple(literal), module, wild, *rest, component, "diffusers", ending.role, ending.foreign,
-                              bool(component))
+                yield _Recipe(
+                    tuple(literal),
+                    module,
+                    wild,
+                    *rest,
+                    component,
+                    "diffusers",
+                    ending.role,
+                    ending.foreign,
+                    bool(component),
+                )
             return
         for entry in self._entries(name + tail, component):
-            if any(want not in ("{}", have) for want, have in zip(entry.digits[shown:], tail_numbers, strict=True)):
+            if any(
+                want not in ("{}", have)
+                for want, have in zip(entry.digits[shown:], tail_numbers, strict=True)
+            ):
                 continue
-            fixed = [(first + at, digit) for at, digit in enumerate(entry.digits[:shown]) if digit != "{}"]
-            wild = tuple(first + at for at, digit in enumerate(entry.digits[:shown]) if digit == "{}")
+            fixed = [
+                (first + at, digit)
+                for at, digit in enumerate(entry.digits[:shown])
+                if digit != "{}"
+            ]
+            wild = tuple(
+                first + at for at, digit in enumerate(entry.digits[:shown]) if digit == "{}"
+            )
             module = entry.row.names(entry.namespace)[entry.member]
-            yield _Recipe((*literal, *fixed), module, wild, *rest, entry.component, entry.namespace,
-                          ending.role, ending.foreign, bool(component))
+            yield _Recipe(
+                (*literal, *fixed),
+                module,
+                wild,
+                *rest,
+                entry.component,
+                entry.namespace,
+                ending.role,
+                ending.foreign,
+                bool(component),
+            )
 
     def _entries(self, text: str, component: str) -> Iterator[Entry]:
         for candidate in self.architecture.components if self.architecture else ():
@@ -205,7 +248,7 @@ def find(
     return None, digits
 
 
-@lru_cache(maxsize=None)
+@cache
 def spelling(format_name: str, architecture_name: str | None) -> Spelling:
     """The spelling of two names in the registries."""
     architecture = ARCHITECTURES[architecture_name] if architecture_name else None
@@ -215,10 +258,22 @@ def spelling(format_name: str, architecture_name: str | None) -> Spelling:
 @lru_cache(maxsize=1)
 def _reserved_prefixes() -> tuple[str, ...]:
     """What a bare module's name never begins with: it would be another format's prefix."""
-    own = {prefix for format_ in FORMATS.values() for prefixes in format_.prefixes.values() for prefix in prefixes}
+    own = {
+        prefix
+        for format_ in FORMATS.values()
+        for prefixes in format_.prefixes.values()
+        for prefix in prefixes
+    }
     own |= {prefix for format_ in FORMATS.values() for prefix in format_.shared_prefixes}
     own |= {f"{component}/" for component in COMPONENTS}
-    own |= {"diffusion_model.", "model.diffusion_model.", "text_encoders.", "lycoris_", "lora_", "bundle_emb."}
+    own |= {
+        "diffusion_model.",
+        "model.diffusion_model.",
+        "text_encoders.",
+        "lycoris_",
+        "lora_",
+        "bundle_emb.",
+    }
     return tuple(skeleton(prefix)[0] for prefix in own)
 
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from lora_convert.adapter import Adapter, Delta, Namespace
 from lora_convert.algorithms import ALGORITHMS, Factors, Part
 from lora_convert.architectures import Architecture, Row, fill
 from lora_convert.conversion.spelling import find
 from lora_convert.errors import AmbiguousCheckpointError, NotExpressibleError, ShapeError
-from lora_convert.tensors.expr import Expr
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lora_convert.adapter import Adapter, Delta, Namespace
     from lora_convert.facts import Facts
+    from lora_convert.tensors.expr import Expr
 
 
 class _Place(NamedTuple):
@@ -33,12 +35,16 @@ def translate(
     Without an architecture, names stay as they are.
     """
     if architecture is None:
-        return adapter._replace(deltas=tuple(delta._replace(namespace=namespace) for delta in adapter.deltas))
+        return adapter._replace(
+            deltas=tuple(delta._replace(namespace=namespace) for delta in adapter.deltas)
+        )
     placed = [(_place(delta, architecture), delta) for delta in adapter.deltas]
     if namespace == "native":
         deltas = _to_native(placed, facts)
     else:
-        deltas = [new for place, delta in placed for new in _from_row(place, delta, namespace, facts)]
+        deltas = [
+            new for place, delta in placed for new in _from_row(place, delta, namespace, facts)
+        ]
     _refuse_doubles(deltas)
     return adapter._replace(deltas=tuple(deltas))
 
@@ -48,7 +54,9 @@ def _place(delta: Delta, architecture: Architecture) -> _Place:
     if entry is None:
         raise ShapeError(delta.module, f"is not a module of {architecture.title}")
     native = delta.namespace == "native"
-    return _Place(entry.component, entry.row, None if native else entry.member, entry.wildcards(digits))
+    return _Place(
+        entry.component, entry.row, None if native else entry.member, entry.wildcards(digits)
+    )
 
 
 def _from_row(place: _Place, delta: Delta, namespace: Namespace, facts: Facts) -> list[Delta]:
@@ -66,20 +74,23 @@ def _from_row(place: _Place, delta: Delta, namespace: Namespace, facts: Facts) -
     factors = Factors(delta.tensors, delta.scale)
     take = ALGORITHMS[delta.algorithm].take_rows
     return [
-        _with(delta, take(delta.module, factors, wanted, facts))._replace(module=name, namespace=namespace)
+        _with(delta, take(delta.module, factors, wanted, facts))._replace(
+            module=name, namespace=namespace
+        )
         for name, wanted in zip(names, ranges, strict=True)
     ]
 
 
-def _height(tensors: Factors | object) -> int:
-    up: Expr = tensors["up"]  # type: ignore[index]
-    return up.shape[0]
+def _height(tensors: Mapping[str, Expr]) -> int:
+    return tensors["up"].shape[0]
 
 
 def _bounds(row: Row, height: int, delta: Delta) -> list[tuple[int, int]]:
     total = sum(row.ratio)
     if height % total:
-        raise ShapeError(delta.module, f"{height} rows cannot be parted as {':'.join(map(str, row.ratio))}")
+        raise ShapeError(
+            delta.module, f"{height} rows cannot be parted as {':'.join(map(str, row.ratio))}"
+        )
     bounds, top = [], 0
     for share in row.ratio:
         bottom = top + share * (height // total)
@@ -105,10 +116,14 @@ def _native(name: str, members: list[tuple[_Place, Delta]], facts: Facts) -> Del
     place, delta = members[0]
     row = place.row
     if len({member.member for member, _ in members}) != len(members):
-        raise AmbiguousCheckpointError(f"{name}: given more than once", choices=[d.module for _, d in members])
+        raise AmbiguousCheckpointError(
+            f"{name}: given more than once", choices=[d.module for _, d in members]
+        )
     if place.member is None:
         if len(members) > 1:
-            raise AmbiguousCheckpointError(f"{name}: given fused and in parts", choices=[d.module for _, d in members])
+            raise AmbiguousCheckpointError(
+                f"{name}: given fused and in parts", choices=[d.module for _, d in members]
+            )
         return delta._replace(module=name, namespace="native")
     if row.halves_swapped:
         height = _height(delta.tensors)
@@ -143,6 +158,8 @@ def _refuse_doubles(deltas: list[Delta]) -> None:
     seen: set[tuple[str, str]] = set()
     for delta in deltas:
         if (delta.component, delta.module) in seen:
-            raise AmbiguousCheckpointError(f"{delta.label}: given more than once, under different names",
-                                           hint="remove one of the two from the file")
+            raise AmbiguousCheckpointError(
+                f"{delta.label}: given more than once, under different names",
+                hint="remove one of the two from the file",
+            )
         seen.add((delta.component, delta.module))

@@ -6,9 +6,9 @@ import json
 import struct
 from typing import TYPE_CHECKING
 
-from lora_convert.adapter import Adapter, Delta
 from lora_convert.algorithms.lora import rank
 from lora_convert.conversion.scales import HEADER_KEY
+from lora_convert.errors import NotExpressibleError
 from lora_convert.formats import MetadataOf, ScaleEntry, write_config
 from lora_convert.planning import Loss, TensorFile, TextFile
 from lora_convert.tensors.expr import Expr, Scalar
@@ -16,9 +16,13 @@ from lora_convert.tensors.expr import Expr, Scalar
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from lora_convert.adapter import Adapter, Delta
     from lora_convert.conversion.spelling import Spelling
 
-def write(adapter: Adapter, target: Spelling, file_name: str) -> tuple[tuple[TensorFile | TextFile, ...], list[Loss]]:
+
+def write(
+    adapter: Adapter, target: Spelling, file_name: str
+) -> tuple[tuple[TensorFile | TextFile, ...], list[Loss]]:
     """The files for `adapter`, in the target's namespace, and the losses of writing scales.
 
     `file_name` is the weights file's; several components of a format with parts have one subfolder each.
@@ -55,7 +59,10 @@ def _key(delta: Delta, role: str, target: Spelling, part: str) -> str:
 
 
 def _single(value: float) -> float:
-    rounded: float = struct.unpack("<f", struct.pack("<f", value))[0]
+    try:
+        rounded: float = struct.unpack("<f", struct.pack("<f", value))[0]
+    except OverflowError as error:
+        raise NotExpressibleError(f"an alpha of {value:g} does not fit into fp32") from error
     return rounded
 
 
@@ -79,7 +86,9 @@ def _metadata(adapter: Adapter, target: Spelling) -> dict[str, str]:
         alphas = tuple(
             delta.scale.alpha_at(size) for delta, size in zip(adapter.deltas, ranks, strict=True)
         )
-        metadata |= target.format.metadata(MetadataOf(target.name, adapter.deltas, alphas, ranks, adapter.metadata))
+        metadata |= target.format.metadata(
+            MetadataOf(target.name, adapter.deltas, alphas, ranks, adapter.metadata)
+        )
     return metadata
 
 
@@ -89,7 +98,11 @@ def _config(deltas: Sequence[Delta], *, flat: bool) -> dict[str, object]:
     `flat` leaves CLIP's ``text_model.`` away: the only spelling that readers on transformers 4 and 5 share.
     """
     entries = [
-        ScaleEntry(delta.module.removeprefix("text_model.") if flat else delta.module, rank(delta.tensors), delta.scale)
+        ScaleEntry(
+            delta.module.removeprefix("text_model.") if flat else delta.module,
+            rank(delta.tensors),
+            delta.scale,
+        )
         for delta in deltas
     ]
     return write_config(
@@ -101,10 +114,12 @@ def _config(deltas: Sequence[Delta], *, flat: bool) -> dict[str, object]:
 
 def _header_document(adapter: Adapter) -> str:
     """An entry for every component that is present: a missing one fails the whole load."""
-    fields = {}
+    fields: dict[str, object] = {}
     for component in adapter.components:
         deltas = [delta for delta in adapter.deltas if delta.component == component]
-        fields |= {f"{component}.{name}": value for name, value in _config(deltas, flat=True).items()}
+        fields |= {
+            f"{component}.{name}": value for name, value in _config(deltas, flat=True).items()
+        }
     return json.dumps(fields, sort_keys=True)
 
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
-from lora_convert.adapter import Namespace
-
 if TYPE_CHECKING:
-    from lora_convert.adapter import Delta, Scale
+    from lora_convert.adapter import Delta, Namespace, Scale
 
 Role: TypeAlias = str
 

@@ -9,20 +9,44 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from math import isfinite, sqrt
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lora_convert.adapter import Scale
 from lora_convert.errors import CorruptCheckpointError, NotExpressibleError
-from lora_convert.formats._declaration import ScaleEntry
+
+if TYPE_CHECKING:
+    from lora_convert.formats._declaration import ScaleEntry
 
 _DEFAULT_RANK = 8
 """peft's own, where a configuration says nothing."""
 
-_KNOWN_TYPES = frozenset({
-    "ADALORA", "BOFT", "BONE", "C3A", "FOURIERFT", "HRA", "IA3", "LN_TUNING", "LOHA", "LOKR", "MISS",
-    "OFT", "POLY", "PROMPT_TUNING", "P_TUNING", "PREFIX_TUNING", "RANDLORA", "ROAD", "SHIRA",
-    "TRAINABLE_TOKENS", "VBLORA", "VERA", "XLORA",
-})
+_KNOWN_TYPES = frozenset(
+    {
+        "ADALORA",
+        "BOFT",
+        "BONE",
+        "C3A",
+        "FOURIERFT",
+        "HRA",
+        "IA3",
+        "LN_TUNING",
+        "LOHA",
+        "LOKR",
+        "MISS",
+        "OFT",
+        "POLY",
+        "PROMPT_TUNING",
+        "P_TUNING",
+        "PREFIX_TUNING",
+        "RANDLORA",
+        "ROAD",
+        "SHIRA",
+        "TRAINABLE_TOKENS",
+        "VBLORA",
+        "VERA",
+        "XLORA",
+    }
+)
 
 _BASE_CHANGING = ("pissa", "olora", "corda", "loftq", "lora_ga")
 """Initialisations that change the base model: the adapter is relative to the changed one."""
@@ -85,8 +109,14 @@ def read_config(data: object, path: str) -> LoraConfig:
         path=path,
         rank=fields.rank("r", fields.data.get("r", _DEFAULT_RANK)),
         alpha=fields.number("lora_alpha", fields.data.get("lora_alpha", _DEFAULT_RANK)),
-        ranks={key: fields.rank("rank_pattern", value) for key, value in fields.patterns("rank_pattern")},
-        alphas={key: fields.number("alpha_pattern", value) for key, value in fields.patterns("alpha_pattern")},
+        ranks={
+            key: fields.rank("rank_pattern", value)
+            for key, value in fields.patterns("rank_pattern")
+        },
+        alphas={
+            key: fields.number("alpha_pattern", value)
+            for key, value in fields.patterns("alpha_pattern")
+        },
         rank_stabilised=fields.flag("use_rslora"),
         dora=fields.flag("use_dora"),
         targets=tuple(map(str, targets)) if isinstance(targets, list) else None,
@@ -105,7 +135,9 @@ class _Fields:
 
     def wrong(self, name: str, value: object) -> CorruptCheckpointError:
         shown = repr(value) if len(repr(value)) < 60 else repr(value)[:60] + "…"
-        return CorruptCheckpointError(self.path, f"{name} is {shown}", why="not a value that PEFT could use")
+        return CorruptCheckpointError(
+            self.path, f"{name} is {shown}", why="not a value that PEFT could use"
+        )
 
     def text(self, name: str, default: str) -> str:
         value = self.data.get(name, default)
@@ -139,9 +171,16 @@ class _Fields:
 
     def _check_pattern(self, name: str, pattern: str) -> None:
         """Refuse expressions that could match for ever: they come from strangers."""
-        if len(pattern) > 500 or _QUANTIFIED_GROUP.search(pattern) or len(_UNBOUNDED.findall(pattern)) > _MOST_UNBOUNDED:
-            raise CorruptCheckpointError(self.path, f"{name} holds the expression {pattern[:60]!r}",
-                                         why="expressions that nest repetitions are not evaluated")
+        if (
+            len(pattern) > 500
+            or _QUANTIFIED_GROUP.search(pattern)
+            or len(_UNBOUNDED.findall(pattern)) > _MOST_UNBOUNDED
+        ):
+            raise CorruptCheckpointError(
+                self.path,
+                f"{name} holds the expression {pattern[:60]!r}",
+                why="expressions that nest repetitions are not evaluated",
+            )
         try:
             re.compile(pattern)
         except re.error as error:
@@ -161,7 +200,8 @@ def write_config(entries: Sequence[ScaleEntry], *, dora: bool, bias: bool) -> di
     A reader whose peft does not know a field refuses the file, so only what is needed is written.
     """
     stabilised = all(
-        entry.scale.divisor == sqrt(entry.rank) and entry.scale.divisor != entry.rank for entry in entries
+        entry.scale.divisor == sqrt(entry.rank) and entry.scale.divisor != entry.rank
+        for entry in entries
     )
     ranks = {entry.module: entry.rank for entry in entries}
     alphas = {
@@ -194,7 +234,10 @@ def _patterns(values: Mapping[str, float], default: float) -> dict[str, float]:
     listed = {module for module, value in values.items() if value != default}
     tails = tuple("." + module for module in listed)
     listed |= {module for module in values if tails and module.endswith(tails)}
-    return {module: _plain(values[module]) for module in sorted(listed, key=lambda name: (-len(name), name))}
+    return {
+        module: _plain(values[module])
+        for module in sorted(listed, key=lambda name: (-len(name), name))
+    }
 
 
 def _plain(value: float) -> float:

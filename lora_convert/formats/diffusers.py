@@ -17,9 +17,15 @@ _PROCESSORS = tuple(
     Ending(role, f".processor.{old}{joint}.{word}.weight", tail=f".{module}")
     for role, word in _PAIRS
     for joint in ("_lora", ".lora")
-    for old, module in (("to_q", "to_q"), ("to_k", "to_k"), ("to_v", "to_v"), ("to_out", "to_out.0"))
+    for old, module in (
+        ("to_q", "to_q"),
+        ("to_k", "to_k"),
+        ("to_v", "to_v"),
+        ("to_out", "to_out.0"),
+    )
 ) + tuple(
-    Ending(role, f".processor.to_out.0.lora.{word}.weight", tail=".to_out.0") for role, word in _PAIRS
+    Ending(role, f".processor.to_out.0.lora.{word}.weight", tail=".to_out.0")
+    for role, word in _PAIRS
 )
 
 _OLD_TEXT_ENCODERS = tuple(

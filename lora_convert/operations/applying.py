@@ -38,14 +38,20 @@ class Result(NamedTuple):
 
     def as_json(self) -> dict[str, Any]:
         """The documented fields."""
-        return {**self.plan, "status": self.status, "proof": self.proof.as_json() if self.proof else None}
+        return {
+            **self.plan,
+            "status": self.status,
+            "proof": self.proof.as_json() if self.proof else None,
+        }
 
 
 def apply(plan: ConversionPlan, *, force: bool, verify: bool, progress: Progress) -> Result:
     """Write what `plan` says. An output that is there already, byte for byte, is left alone."""
     for path in plan.outputs:
-        if plan.opened.checkpoint.is_source(path):
-            raise DestinationExistsError(path, why="it is the source, which is never touched", hint="choose another with -o")
+        if plan.origin.checkpoint.is_source(path):
+            raise DestinationExistsError(
+                path, why="it is the source, which is never touched", hint="choose another with -o"
+            )
     existing = [path for path in plan.outputs if os.path.lexists(path)]
     whole = plan.destination.path
     if existing and _unchanged(plan):
@@ -56,9 +62,13 @@ def apply(plan: ConversionPlan, *, force: bool, verify: bool, progress: Progress
         if os.path.lexists(whole) and not os.path.isdir(whole):
             raise DestinationExistsError(whole)
     elif plan.destination.folder and os.path.lexists(whole) and not os.path.isdir(whole):
-        raise DestinationExistsError(whole, why="it is a file, and a folder is to be written", hint="choose another with -o")
+        raise DestinationExistsError(
+            whole, why="it is a file, and a folder is to be written", hint="choose another with -o"
+        )
     if any(os.path.isdir(path) for path in existing):
-        raise DestinationExistsError(existing[0], why="it is a folder", hint="choose another with -o")
+        raise DestinationExistsError(
+            existing[0], why="it is a folder", hint="choose another with -o"
+        )
     parent = os.path.dirname(os.path.abspath(whole))
     _make_folder(parent)
     check_space(parent, plan.plan.size)
@@ -81,19 +91,23 @@ def _unchanged(plan: ConversionPlan) -> bool:
             with open(path, encoding="utf-8") as existing:
                 if existing.read() != file.text:
                     return False
-        elif not same_as_file(file, plan.opened.checkpoint, path):
+        elif not same_as_file(file, plan.origin.checkpoint, path):
             return False
     return True
 
 
-def _write(plan: ConversionPlan, *, verify: bool, replace: bool, progress: Progress) -> Proof | None:
+def _write(
+    plan: ConversionPlan, *, verify: bool, replace: bool, progress: Progress
+) -> Proof | None:
     """Stage every file, prove them together, then give them their names: documents before weights."""
     whole = os.path.abspath(plan.destination.path)
     with ExitStack() as stack:
         folder: Staged | None = None
         if plan.destination.folder and not os.path.isdir(whole):
             folder = stack.enter_context(staged_folder(whole))
-        root = folder.path if folder else whole if plan.destination.folder else os.path.dirname(whole)
+        root = (
+            folder.path if folder else whole if plan.destination.folder else os.path.dirname(whole)
+        )
         staged: list[tuple[TensorFile | TextFile, int, Staged]] = []
         for file in plan.plan.files:
             target = os.path.join(root, *file.name.split("/"))
@@ -112,14 +126,19 @@ def _write(plan: ConversionPlan, *, verify: bool, replace: bool, progress: Progr
 
 
 def _write_one(
-    plan: ConversionPlan, file: TensorFile | TextFile, descriptor: int, temporary: Staged,
-    *, verify: bool, progress: Progress,
+    plan: ConversionPlan,
+    file: TensorFile | TextFile,
+    descriptor: int,
+    temporary: Staged,
+    *,
+    verify: bool,
+    progress: Progress,
 ) -> None:
     if isinstance(file, TextFile):
         os.write(descriptor, file.text.encode())
     else:
-        written = write_tensor_file(descriptor, file, plan.opened.checkpoint, progress)
-        check_written(descriptor, temporary.path, written, plan.opened.checkpoint, data=verify)
+        written = write_tensor_file(descriptor, file, plan.origin.checkpoint, progress)
+        check_written(descriptor, temporary.path, written, plan.origin.checkpoint, data=verify)
     sync(descriptor)
 
 
@@ -129,8 +148,9 @@ def _proof(plan: ConversionPlan, staged: list[tuple[TensorFile | TextFile, int, 
     proof = prove(plan, files)._replace(seconds=time.perf_counter() - started)
     if not proof.equal:
         raise VerificationError(
-            f"{plan.destination.path}: {proof.worst_module} would act differently (relative {proof.worst:.2g})",
-            why="this is a defect of lora-convert; nothing was written",
-            hint="please report it with the output of: lora-convert inspect --json FILE",
+            f"{plan.destination.path}: {proof.worst_module} would act differently"
+            f" (relative difference {proof.worst:.2g}); nothing was written",
+            why="the output's dtype cannot hold its values, or this is a defect of lora-convert",
+            hint="try --dtype keep; else report it with: lora-convert inspect --json FILE",
         )
     return proof

@@ -24,21 +24,25 @@ class Catalogue(NamedTuple):
         """All of it."""
         return self._asdict()
 
-    def sections(self) -> tuple[tuple[str, list[tuple[str, ...]]], ...]:
+    def sections(self) -> list[tuple[str, list[tuple[str, str]]]]:
         """Tables for people."""
         architectures = [
-            (name, title, ", ".join(self.components[name])) for name, title in self.architectures.items()
+            (name, f"{title} ({', '.join(self.components[name])})")
+            for name, title in self.architectures.items()
         ]
-        return (
+        other = ("(any other)", "between formats with dotted names, whose names need no table")
+        return [
             ("Formats", list(self.formats.items())),
-            ("Architectures", [(name, f"{title} ({parts})") for name, title, parts in architectures]
-             + [("(any other)", "between formats with dotted names, whose names need no table")]),
+            ("Architectures", [*architectures, other]),
             ("Algorithms", list(self.algorithms.items())),
-        )
+        ]
 
     def matrix_rows(self) -> list[tuple[str, ...]]:
         """The matrix as rows of text."""
-        return [(origin, *(" ".join(found) for found in row.values())) for origin, row in self.matrix.items()]
+        return [
+            (origin, *(" ".join(found) for found in row.values()))
+            for origin, row in self.matrix.items()
+        ]
 
 
 def catalogue() -> Catalogue:
@@ -51,13 +55,19 @@ def catalogue() -> Catalogue:
             for name, architecture in ARCHITECTURES.items()
         },
         algorithms={name: algorithm.title for name, algorithm in ALGORITHMS.items()},
-        matrix={origin: {target: _carried(origin, target) for target in FORMATS} for origin in FORMATS},
+        matrix={
+            origin: {target: _carried(origin, target) for target in FORMATS} for origin in FORMATS
+        },
     )
 
 
 def _carried(origin: str, target: str) -> tuple[str, ...]:
     """Algorithms whose needed roles both formats can spell."""
     return tuple(
-        name for name, algorithm in ALGORITHMS.items()
-        if all(FORMATS[origin].writes(role) and FORMATS[target].writes(role) for role in algorithm.needs)
+        name
+        for name, algorithm in ALGORITHMS.items()
+        if all(
+            FORMATS[origin].writes(role) and FORMATS[target].writes(role)
+            for role in algorithm.needs
+        )
     )

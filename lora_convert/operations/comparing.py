@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lora_convert.algorithms import Factors
 from lora_convert.algorithms.lora import without_mid
-from lora_convert.tensors.dtypes import BITS
 from lora_convert.tensors.evaluate import low_rank_difference, vector_difference
 
 if TYPE_CHECKING:
@@ -18,6 +17,8 @@ if TYPE_CHECKING:
 
 _ROUNDING = {"F64": 1e-12, "F32": 1e-6, "F16": 1e-3, "BF16": 8e-3}
 """Largest relative difference that rounding to a dtype explains."""
+_COARSE = 0.15
+"""The same for eight bits."""
 
 
 class Difference(NamedTuple):
@@ -64,7 +65,11 @@ def compare(
     """Compare adapters of one namespace, whose expressions `read` can resolve."""
     ours, theirs = _by_place(first), _by_place(second)
     labels = dict.fromkeys((*ours, *theirs))
-    return Comparison(tuple(_difference(label, ours.get(label), theirs.get(label), facts, read) for label in labels))
+    return Comparison(
+        tuple(
+            _difference(label, ours.get(label), theirs.get(label), facts, read) for label in labels
+        )
+    )
 
 
 def _by_place(adapter: Adapter) -> dict[str, Delta]:
@@ -90,9 +95,7 @@ def _difference(
 def _same_tensors(one: Mapping[str, Expr], other: Mapping[str, Expr], facts: Facts) -> bool:
     if one.keys() != other.keys():
         return False
-    return all(
-        facts.same(_squeezed(one[role]), _squeezed(other[role])) for role in one
-    )
+    return all(facts.same(_squeezed(one[role]), _squeezed(other[role])) for role in one)
 
 
 def _squeezed(expr: Expr) -> Expr:
@@ -105,17 +108,27 @@ def _squeezed(expr: Expr) -> Expr:
 def _is_zero(delta: Delta, read: Callable[[Range], bytes]) -> bool:
     from lora_convert.tensors.evaluate import evaluate
 
-    return not all(evaluate(delta.tensors[role], read).any() for role in ("up", "down") if role in delta.tensors)
+    return not all(
+        evaluate(delta.tensors[role], read).any()
+        for role in ("up", "down")
+        if role in delta.tensors
+    )
 
 
 def _relative(one: Delta, other: Delta, facts: Facts, read: Callable[[Range], bytes]) -> float:
-    ours, theirs = without_mid(Factors(one.tensors, one.scale)), without_mid(Factors(other.tensors, other.scale))
+    ours, theirs = (
+        without_mid(Factors(one.tensors, one.scale)),
+        without_mid(Factors(other.tensors, other.scale)),
+    )
     relative = low_rank_difference(
         (ours.tensors["up"], ours.tensors["down"], ours.scale.value),
         (theirs.tensors["up"], theirs.tensors["down"], theirs.scale.value),
         read,
     )
-    for role, factors in (("magnitude", (1.0, 1.0)), ("bias", (ours.scale.value, theirs.scale.value))):
+    for role, factors in (
+        ("magnitude", (1.0, 1.0)),
+        ("bias", (ours.scale.value, theirs.scale.value)),
+    ):
         pair = one.tensors.get(role), other.tensors.get(role)
         if pair[0] is not None and pair[1] is not None:
             relative = max(relative, vector_difference(pair[0], pair[1], factors, read))
@@ -125,7 +138,6 @@ def _relative(one: Delta, other: Delta, facts: Facts, read: Callable[[Range], by
 
 
 def _allowed(one: Delta, other: Delta) -> float:
-    """Rounding of the coarsest dtype among the factors; fp32's where all are alike and nothing was rounded."""
+    """What rounding to the coarsest dtype among the factors explains."""
     dtypes = {tensor.dtype for delta in (one, other) for tensor in delta.tensors.values()}
-    coarsest = min(dtypes, key=BITS.__getitem__)
-    return max(_ROUNDING.get(dtype, 0.15) for dtype in (coarsest, *dtypes))
+    return max(_ROUNDING.get(dtype, _COARSE) for dtype in dtypes)

@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lora_convert.adapter import Adapter
 from lora_convert.architectures import ARCHITECTURES
-from lora_convert.conversion.detect import Detection
 from lora_convert.conversion.fit import computed_notes, fit
 from lora_convert.conversion.read import chosen_adapter, gather, read
 from lora_convert.conversion.spelling import UNKNOWN_COMPONENT, Spelling, spelling
@@ -31,7 +29,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
+    from lora_convert.adapter import Adapter
+    from lora_convert.conversion.detect import Detection
     from lora_convert.operations.applying import Result
+    from lora_convert.storage.checkpoint import Checkpoint
 
 _WEIGHT_SUFFIXES = (".safetensors", ".bin", ".pt", ".pth", ".ckpt")
 
@@ -46,16 +47,31 @@ class Destination(NamedTuple):
     folder: bool
 
 
+class Origin(NamedTuple):
+    """Where the adapter of a plan comes from."""
+
+    checkpoint: Checkpoint
+    format: str | None
+    """None for one made in memory."""
+    architecture: str | None
+
+
 class ConversionPlan:
     """A conversion worked out to the byte. ``apply`` writes it; ``close`` lets go of the source."""
 
     def __init__(
-        self, opened: Opened, adapter: Adapter, target: Spelling, destination: Destination, plan: Plan,
-        losses: tuple[Loss, ...], notes: tuple[str, ...],
+        self,
+        origin: Origin,
+        adapter: Adapter,
+        target: Spelling,
+        destination: Destination,
+        plan: Plan,
+        losses: tuple[Loss, ...],
+        notes: tuple[str, ...],
     ) -> None:
-        self.opened = opened
+        self.origin = origin
         self.adapter = adapter
-        """The source's, as it was read."""
+        """As it was read."""
         self.target = target
         self.destination = destination
         self.plan = plan
@@ -63,22 +79,18 @@ class ConversionPlan:
         self.notes = notes
 
     @property
-    def detection(self) -> Detection:
-        """What the source was recognised as."""
-        return self.opened.detection
-
-    @property
     def outputs(self) -> tuple[str, ...]:
         """Paths of all files that will be written."""
-        folder = self.destination.path if self.destination.folder else os.path.dirname(self.destination.path)
+        whole = self.destination.path
+        folder = whole if self.destination.folder else os.path.dirname(whole)
         return tuple(os.path.join(folder, *file.name.split("/")) for file in self.plan.files)
 
     def as_json(self) -> dict[str, Any]:
         """The documented fields of a plan."""
         return {
-            "source": self.opened.checkpoint.path,
-            "from": self.detection.format,
-            "architecture": self.detection.architecture,
+            "source": self.origin.checkpoint.path,
+            "from": self.origin.format,
+            "architecture": self.origin.architecture,
             "to": self.target.format.name,
             "output": self.destination.path,
             "outputs": list(self.outputs),
@@ -89,7 +101,11 @@ class ConversionPlan:
         }
 
     def apply(
-        self, *, force: bool = False, verify: bool = True, progress: Callable[[int], None] | None = None
+        self,
+        *,
+        force: bool = False,
+        verify: bool = True,
+        progress: Callable[[int], None] | None = None,
     ) -> Result:
         """Write the outputs: whole, or not at all. `progress` is told of bytes written."""
         from lora_convert.operations.applying import apply
@@ -98,13 +114,16 @@ class ConversionPlan:
 
     def close(self) -> None:
         """Close the source."""
-        self.opened.checkpoint.close()
+        self.origin.checkpoint.close()
 
     def __enter__(self) -> ConversionPlan:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.close()
 
@@ -133,34 +152,66 @@ def plan_convert(
     own_name = "" if format_.folder else format_.file_name("")
     opened = open_adapter(source, architecture=architecture, component=component, without=own_name)
     try:
-        return _planned(opened, source, format_, output, dtype, losses, scale_from, adapter)
+        return _planned(opened, format_, output, dtype, losses, scale_from, adapter)
     except BaseException:
         opened.checkpoint.close()
         raise
 
 
 def _planned(
-    opened: Opened, source: str, format_: Format, output: str | None, dtype: str | None,
-    policy: LossPolicy, scale_from: str | None, wanted: str | None,
+    opened: Opened,
+    format_: Format,
+    output: str | None,
+    dtype: str | None,
+    policy: LossPolicy,
+    scale_from: str | None,
+    wanted: str | None,
 ) -> ConversionPlan:
     detection, checkpoint = opened.detection, opened.checkpoint
     check_recognised(opened, format_)
-    gathered = gather(checkpoint.header, detection, chosen_adapter(detection, wanted, checkpoint.path))
+    chosen = chosen_adapter(detection, wanted, checkpoint.path)
+    gathered = gather(checkpoint.header, detection, chosen)
     scales = scale_sources(opened, gathered, scale_from)
     adapter = read(checkpoint.header, detection, gathered, scales)
-    architecture = ARCHITECTURES[detection.architecture] if detection.architecture else None
-    target = spelling(format_.name, detection.architecture)
-    facts = ByteFacts(checkpoint.read)
-    named = translate(adapter, architecture, format_.namespace_for(detection.architecture), facts)
+    changes = [_base_loss(kind, adapter) for kind in base_changes(scales)]
+    plan = plan_adapter(
+        Origin(checkpoint, detection.format, detection.architecture),
+        adapter,
+        format_,
+        _destination(opened, format_, output),
+        dtype=dtype,
+        losses=policy,
+        known_losses=(*_scale_losses(adapter), *changes),
+    )
+    plan.notes = (*_notes(opened, adapter, wanted), *notes_on_scales(adapter, scales), *plan.notes)
+    return plan
+
+
+def plan_adapter(
+    origin: Origin,
+    adapter: Adapter,
+    format_: Format,
+    destination: Destination,
+    *,
+    dtype: str | None,
+    losses: LossPolicy,
+    known_losses: tuple[Loss, ...] = (),
+) -> ConversionPlan:
+    """Work out the files that hold `adapter` in a format. `known_losses` are those of reading it."""
+    name = origin.architecture
+    architecture = ARCHITECTURES[name] if name else None
+    target = spelling(format_.name, name)
+    facts = ByteFacts(origin.checkpoint.read)
+    named = translate(adapter, architecture, format_.namespace_for(name), facts)
     fitted, lost = fit(named, format_, architecture, SHORT_NAMES.get(dtype or "", dtype))
-    destination = _destination(opened, source, format_, output)
     files, rounded = write(fitted, target, destination.weights)
-    losses = (*_scale_losses(adapter), *(_base_loss(kind, adapter) for kind in base_changes(scales)), *lost, *rounded)
-    if policy == "refuse" and losses:
-        raise LossyConversionError([str(loss) for loss in losses])
-    notes = (*_notes(opened, adapter, fitted, format_, wanted), *notes_on_scales(adapter, scales), *computed_notes(fitted))
+    found = (*known_losses, *lost, *rounded)
+    if losses == "refuse" and found:
+        raise LossyConversionError([str(loss) for loss in found])
+    notes = (*_reader_notes(fitted, format_), *computed_notes(fitted))
     plan = Plan(files, destination.folder)
-    return ConversionPlan(opened, adapter, target, destination, plan, losses if policy != "allow" else (), notes)
+    shown = found if losses != "allow" else ()
+    return ConversionPlan(origin, adapter, target, destination, plan, shown, notes)
 
 
 def check_recognised(opened: Opened, format_: Format | None = None) -> None:
@@ -173,8 +224,12 @@ def check_recognised(opened: Opened, format_: Format | None = None) -> None:
         from lora_convert.algorithms import FOREIGN
 
         names = sorted({FOREIGN[reading.foreign] for reading in detection.foreign.values()})
-        raise UnexplainedKeysError(checkpoint.path, detection.unexplained, len(keys),
-                                   why=f"{' and '.join(names)}: recognised, but not converted by this version")
+        raise UnexplainedKeysError(
+            checkpoint.path,
+            detection.unexplained,
+            len(keys),
+            why=f"{' and '.join(names)}: recognised, but not converted by this version",
+        )
     flat = FORMATS[detection.format].separator == "_"
     if detection.architecture is None and flat:
         raise UnknownArchitectureError(
@@ -183,13 +238,17 @@ def check_recognised(opened: Opened, format_: Format | None = None) -> None:
             why="flattened names can be read only against an architecture's module list",
         )
     if detection.unexplained:
-        raise UnexplainedKeysError(checkpoint.path, detection.unexplained, len(keys), why=_nearest(detection))
+        raise UnexplainedKeysError(
+            checkpoint.path, detection.unexplained, len(keys), why=_nearest(detection)
+        )
     if format_ is None:
         return
     if detection.ambiguous or (detection.architecture is None and format_.separator == "_"):
         listed = ", ".join(c.architecture or "an unknown one" for c in detection.candidates)
-        raise UnknownArchitectureError(f"{checkpoint.path}: the names fit {listed}; {format_.title} needs to know which",
-                                       candidates=[c.architecture or "" for c in detection.candidates])
+        raise UnknownArchitectureError(
+            f"{checkpoint.path}: the names fit {listed}; {format_.title} needs to know which",
+            candidates=[c.architecture or "" for c in detection.candidates],
+        )
 
 
 def _nearest(detection: Detection) -> str:
@@ -199,18 +258,25 @@ def _nearest(detection: Detection) -> str:
     return f"the nearest known key is {near[0]!r}" if near else ""
 
 
-def _destination(opened: Opened, source: str, format_: Format, output: str | None) -> Destination:
-    origin = opened.checkpoint.path
-    folder = os.path.isdir(origin)
-    parent = origin if folder else os.path.dirname(origin)
-    base = os.path.basename(os.path.abspath(origin))
+def _destination(opened: Opened, format_: Format, output: str | None) -> Destination:
+    source = opened.checkpoint.path
+    folder = os.path.isdir(source)
+    parent = source if folder else os.path.dirname(source)
+    base = os.path.basename(os.path.abspath(source))
     stem = base if folder else base.split(".safetensors")[0]
+    return destination(format_, output, parent, stem)
+
+
+def destination(format_: Format, output: str | None, parent: str, stem: str) -> Destination:
+    """Where an output goes: `output`, a file or folder, or the format's usual name in `parent`."""
     if output is None:
         path = os.path.join(parent, format_.file_name(stem))
     elif output.endswith(_WEIGHT_SUFFIXES):
         if not output.endswith(".safetensors"):
-            raise NotExpressibleError(f"{output}: only safetensors files are written",
-                                      hint=f"-o {os.path.splitext(output)[0]}.safetensors")
+            raise NotExpressibleError(
+                f"{output}: only safetensors files are written",
+                hint=f"-o {os.path.splitext(output)[0]}.safetensors",
+            )
         return Destination(output, os.path.basename(output), False)
     elif not format_.folder:
         path = os.path.join(output, format_.file_name(stem))
@@ -224,28 +290,51 @@ def _scale_losses(adapter: Adapter) -> list[Loss]:
     assumed = sum(delta.scale_source == "assumed" for delta in adapter.deltas)
     if not assumed:
         return []
-    return [Loss("scale assumed", f"{assumed} modules: nothing gives their alpha; alpha = rank (scale 1) was assumed", assumed)]
+    return [
+        Loss(
+            "scale assumed",
+            f"{assumed} modules: nothing gives their alpha; alpha = rank (scale 1) was assumed",
+            assumed,
+        )
+    ]
 
 
 def _base_loss(kind: str, adapter: Adapter) -> Loss:
-    return Loss("changed base", f"initialised by {kind}: the adapter is relative to a base changed at the start of training",
-                len(adapter.deltas))
+    return Loss(
+        "changed base",
+        f"{kind} changed the base when training began, and the adapter is relative to that",
+        len(adapter.deltas),
+    )
 
 
-def _notes(opened: Opened, adapter: Adapter, fitted: Adapter, format_: Format, wanted: str | None) -> list[str]:
+def _notes(opened: Opened, adapter: Adapter, wanted: str | None) -> list[str]:
     notes = []
     if adapter.base:
-        notes.append(f"{adapter.base} frozen base tensors are not part of the adapter and were left out")
+        notes.append(
+            f"{adapter.base} frozen base tensors are not part of the adapter and were left out"
+        )
     if wanted is not None:
         notes.append(f"adapter {wanted!r} only")
     if opened.passed_over:
         names = ", ".join(os.path.basename(name) for name in opened.passed_over[:5])
-        notes.append(f"{len(opened.passed_over)} other weight files beside it were not read: {names}")
-    if format_.namespace == "model" and any(d.component == "text_encoder" for d in fitted.deltas):
-        notes.append("text encoder names are those of transformers 5; transformers 4 wants text_model. before them")
-    if opened.detection.architecture is None and any(d.component == UNKNOWN_COMPONENT for d in adapter.deltas):
-        notes.append(f"unknown architecture: names are kept, component {UNKNOWN_COMPONENT} (--component says otherwise)")
+        notes.append(
+            f"{len(opened.passed_over)} other weight files beside it were not read: {names}"
+        )
+    if opened.detection.architecture is None and any(
+        d.component == UNKNOWN_COMPONENT for d in adapter.deltas
+    ):
+        notes.append(
+            f"unknown architecture: names are kept, as {UNKNOWN_COMPONENT} (--component says otherwise)"
+        )
     return notes
+
+
+def _reader_notes(fitted: Adapter, format_: Format) -> list[str]:
+    if format_.namespace == "model" and "text_encoder" in fitted.components:
+        return [
+            "text encoder names are those of transformers 5; transformers 4 wants text_model. before them"
+        ]
+    return []
 
 
 def convert(
@@ -263,6 +352,15 @@ def convert(
     architecture: str | None = None,
 ) -> Result:
     """Plan a conversion and apply it; see plan_convert for the arguments."""
-    with plan_convert(source, to, output=output, dtype=dtype, losses=losses, scale_from=scale_from,
-                      adapter=adapter, component=component, architecture=architecture) as plan:
+    with plan_convert(
+        source,
+        to,
+        output=output,
+        dtype=dtype,
+        losses=losses,
+        scale_from=scale_from,
+        adapter=adapter,
+        component=component,
+        architecture=architecture,
+    ) as plan:
         return plan.apply(force=force, verify=verify)

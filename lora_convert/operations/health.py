@@ -61,7 +61,9 @@ def examine(checkpoint: Checkpoint, detection: Detection) -> Health:
             seen.setdefault(digest.digest(), key)
     gathered = gather(checkpoint.header, detection, lenient=True) if detection.format else ()
     zero_up = [_label(e) for e in gathered if (e.component, e.module, e.adapter) in zero]
-    incomplete = [f"{_label(entry)}: no {' nor '.join(entry.missing)}" for entry in gathered if entry.missing]
+    incomplete = [
+        f"{_label(entry)}: no {' nor '.join(entry.missing)}" for entry in gathered if entry.missing
+    ]
     return Health(tuple(non_finite), tuple(zero_up), tuple(incomplete), tuple(duplicates))
 
 

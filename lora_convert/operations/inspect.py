@@ -6,14 +6,14 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lora_convert.adapter import Scale, ScaleSource
-from lora_convert.conversion.detect import Candidate, Detection
 from lora_convert.conversion.read import Gathered, adapters, gather
 from lora_convert.errors import EXIT_DONE, EXIT_UNRECOGNISED, LoraConvertError
 from lora_convert.operations.opening import Opened, open_adapter
 from lora_convert.operations.scaling import scale_sources
 
 if TYPE_CHECKING:
+    from lora_convert.adapter import Scale, ScaleSource
+    from lora_convert.conversion.detect import Candidate, Detection
     from lora_convert.operations.health import Health
 
 _CERTAINTY: tuple[ScaleSource, ...] = ("assumed", "config", "payload", "header", "tensor", "option")
@@ -95,7 +95,11 @@ class Inspection(NamedTuple):
 
 
 def inspect(
-    path: str, *, architecture: str | None = None, component: str | None = None, health: bool = False
+    path: str,
+    *,
+    architecture: str | None = None,
+    component: str | None = None,
+    health: bool = False,
 ) -> Inspection:
     """What `path`, a file or folder, holds. Reads the header and scalars; with `health` the weights too."""
     opened = open_adapter(path, architecture=architecture, component=component)
@@ -107,7 +111,9 @@ def _inspection(path: str, opened: Opened, *, health: bool) -> Inspection:
     checkpoint, detection, _ = opened
     header = checkpoint.header
     gathered, problem = _gathered(opened)
-    scales, source, scale_problem = _scales(opened, gathered) if not problem else ({}, None, problem)
+    scales, source, scale_problem = (
+        _scales(opened, gathered) if not problem else ({}, None, problem)
+    )
     examined = None
     if health:
         from lora_convert.operations.health import examine
@@ -125,7 +131,9 @@ def _inspection(path: str, opened: Opened, *, health: bool) -> Inspection:
         components=tuple(dict.fromkeys(r.component for r in placed if r.component)),
         adapters=adapters(detection),
         modules=len({(entry.component, entry.module) for entry in gathered}),
-        ranks={str(rank): n for rank, n in sorted(Counter(e.rank for e in gathered if e.rank).items())},
+        ranks={
+            str(rank): n for rank, n in sorted(Counter(e.rank for e in gathered if e.rank).items())
+        },
         scales=scales,
         scale_source=source,
         scale_problem=scale_problem,
@@ -167,7 +175,9 @@ def _scales(
         sources = scale_sources(opened, with_rank, None)
     except LoraConvertError as error:
         return {}, None, error.what
-    resolved: list[tuple[Scale, ScaleSource]] = [sources.resolve(entry.as_module) for entry in with_rank]
+    resolved: list[tuple[Scale, ScaleSource]] = [
+        sources.resolve(entry.as_module) for entry in with_rank
+    ]
     used = {source for _, source in resolved}
     counted = Counter(f"{scale.value:g}" for scale, _ in resolved)
     return dict(counted.most_common()), next(source for source in _CERTAINTY if source in used), ""
@@ -176,4 +186,6 @@ def _scales(
 def _dtypes(opened: Opened, gathered: tuple[Gathered, ...]) -> tuple[str, ...]:
     """Of the adapter's factors; of everything where there is none."""
     factors = {tensor.dtype for entry in gathered for tensor in entry.tensors.values()}
-    return tuple(sorted(factors or {tensor.dtype for tensor in opened.checkpoint.header.tensors.values()}))
+    return tuple(
+        sorted(factors or {tensor.dtype for tensor in opened.checkpoint.header.tensors.values()})
+    )

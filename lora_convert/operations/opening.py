@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
+from lora_convert.architectures import ARCHITECTURES
 from lora_convert.conversion.detect import Detection, detect
 from lora_convert.errors import (
     AmbiguousCheckpointError,
@@ -12,7 +13,6 @@ from lora_convert.errors import (
     CorruptCheckpointError,
     UnknownArchitectureError,
 )
-from lora_convert.architectures import ARCHITECTURES
 from lora_convert.formats import COMPONENTS
 from lora_convert.storage.checkpoint import Checkpoint
 from lora_convert.storage.folders import (
@@ -42,28 +42,41 @@ def open_adapter(
     file that holds an adapter is taken; two of one rank are an AmbiguousCheckpointError.
     """
     if architecture is not None and architecture not in ARCHITECTURES:
-        raise UnknownArchitectureError(f"there is no architecture {architecture!r}", candidates=tuple(ARCHITECTURES))
+        raise UnknownArchitectureError(
+            f"there is no architecture {architecture!r}", candidates=tuple(ARCHITECTURES)
+        )
     if not os.path.lexists(path):
         raise CheckpointNotFoundError(path)
     if not os.path.isdir(path):
         checkpoint = Checkpoint(weight_files(path))
-        return Opened(checkpoint, detect(checkpoint.header, architecture=architecture, component=component), ())
+        return Opened(
+            checkpoint,
+            detect(checkpoint.header, architecture=architecture, component=component),
+            (),
+        )
     return _open_folder(path, architecture, component, without)
 
 
-def _open_folder(folder: str, architecture: str | None, component: str | None, without: str) -> Opened:
+def _open_folder(
+    folder: str, architecture: str | None, component: str | None, without: str
+) -> Opened:
     ranked = ranked_weights(folder, without=without)
     everything = [weights.path for rank in ranked for weights in rank]
     unrecognised: Opened | None = None
     for rank in ranked:
-        opened = [o for w in rank if (o := _attempt(w, architecture, component, alone=len(rank) == 1))]
+        opened = [
+            o for w in rank if (o := _attempt(w, architecture, component, alone=len(rank) == 1))
+        ]
         adapters = [o for o in opened if o.detection.format is not None]
         if len(adapters) > 1:
             names = [os.path.basename(o.checkpoint.path) for o in adapters]
             for one in opened:
                 one.checkpoint.close()
-            raise AmbiguousCheckpointError(f"{folder}: {len(adapters)} files hold an adapter", choices=names,
-                                           hint="give the file instead of the folder")
+            raise AmbiguousCheckpointError(
+                f"{folder}: {len(adapters)} files hold an adapter",
+                choices=names,
+                hint="give the file instead of the folder",
+            )
         for one in opened:
             if one not in adapters and (one is not opened[0] or unrecognised):
                 one.checkpoint.close()
@@ -77,12 +90,19 @@ def _open_folder(folder: str, architecture: str | None, component: str | None, w
     if unrecognised is not None:
         return unrecognised
     if without and os.path.exists(os.path.join(folder, without)):
-        return open_adapter(os.path.join(folder, without), architecture=architecture, component=component)
-    raise CheckpointNotFoundError(folder, f"{folder}: holds no safetensors weights",
-                                  hint="give a file, or the folder of one checkpoint")
+        return open_adapter(
+            os.path.join(folder, without), architecture=architecture, component=component
+        )
+    raise CheckpointNotFoundError(
+        folder,
+        f"{folder}: holds no safetensors weights",
+        hint="give a file, or the folder of one checkpoint",
+    )
 
 
-def _attempt(weights: WeightFiles, architecture: str | None, component: str | None, *, alone: bool) -> Opened | None:
+def _attempt(
+    weights: WeightFiles, architecture: str | None, component: str | None, *, alone: bool
+) -> Opened | None:
     """Open one candidate of a folder; a broken one among several is passed over."""
     try:
         checkpoint = Checkpoint(weights)
@@ -90,7 +110,9 @@ def _attempt(weights: WeightFiles, architecture: str | None, component: str | No
         if alone:
             raise
         return None
-    return Opened(checkpoint, detect(checkpoint.header, architecture=architecture, component=component), ())
+    return Opened(
+        checkpoint, detect(checkpoint.header, architecture=architecture, component=component), ()
+    )
 
 
 def _open_inner(folder: str, architecture: str | None, component: str | None) -> Opened | None:
@@ -101,7 +123,9 @@ def _open_inner(folder: str, architecture: str | None, component: str | None) ->
         return Opened(checkpoint, detect(checkpoint.header, architecture=architecture), ())
     inner = subfolders_with_weights(folder)
     if len(inner) > 1:
-        raise AmbiguousCheckpointError(f"{folder}: {len(inner)} subfolders hold weights",
-                                       choices=[os.path.basename(name) for name in inner],
-                                       hint=f"give one of them: {inner[0]}")
+        raise AmbiguousCheckpointError(
+            f"{folder}: {len(inner)} subfolders hold weights",
+            choices=[os.path.basename(name) for name in inner],
+            hint=f"give one of them: {inner[0]}",
+        )
     return open_adapter(inner[0], architecture=architecture, component=component) if inner else None

@@ -6,7 +6,6 @@ import json
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lora_convert.adapter import Adapter
 from lora_convert.architectures import ARCHITECTURES
 from lora_convert.conversion.detect import detect
 from lora_convert.conversion.read import gather, read
@@ -26,6 +25,7 @@ from lora_convert.tensors.source import Source
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from lora_convert.adapter import Adapter
     from lora_convert.operations.convert import ConversionPlan
 
 
@@ -72,9 +72,9 @@ def prove(plan: ConversionPlan, files: Sequence[tuple[TensorFile | TextFile, str
         delta._replace(tensors={role: _planned(t, planned) for role, t in delta.tensors.items()})
         for delta in written.deltas
     )
-    name = plan.detection.architecture
+    name = plan.origin.architecture
     architecture = ARCHITECTURES[name] if name else None
-    checkpoint = plan.opened.checkpoint
+    checkpoint = plan.origin.checkpoint
     facts = ByteFacts(checkpoint.read)
     before = translate(plan.adapter, architecture, "diffusers", facts)
     after = translate(written._replace(deltas=deltas), architecture, "diffusers", facts)
@@ -112,15 +112,19 @@ def _adapter(plan: ConversionPlan, header: Header, configs: Mapping[str, str]) -
     components = plan.adapter.components
     detection = detect(
         header,
-        architecture=plan.detection.architecture,
+        architecture=plan.origin.architecture,
         component=components[0] if len(components) == 1 else None,
     )
     name = plan.target.format.name
     if detection.format != name or detection.unexplained:
         raise VerificationError(
             f"{os.path.basename(plan.destination.path)}: reads back as {detection.format}, not {name}",
-            why=f"{len(detection.unexplained)} keys unexplained", hint="please report this")
-    documents = {part: read_config(json.loads(text), "adapter_config.json") for part, text in configs.items()}
+            why=f"{len(detection.unexplained)} keys unexplained",
+            hint="please report this",
+        )
+    documents = {
+        part: read_config(json.loads(text), "adapter_config.json") for part, text in configs.items()
+    }
     scales = ScaleSources(None, header_configs(header, plan.destination.path), documents)
     return read(header, detection, gather(header, detection), scales)
 

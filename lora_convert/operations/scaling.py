@@ -58,7 +58,9 @@ def _option(text: str) -> Callable[[Module], Scale]:
         return lambda module: Scale(value, 1.0)
     path = os.path.join(text, CONFIG) if os.path.isdir(text) else text
     if not os.path.exists(path):
-        raise CheckpointNotFoundError(path, f"--scale-from {text}: no such file, and neither alpha=…, scale=… nor rank")
+        raise CheckpointNotFoundError(
+            path, f"--scale-from {text}: no such file, and neither alpha=…, scale=… nor rank"
+        )
     data = read_document(path)
     if isinstance(data, dict) and isinstance(data.get("lora"), dict):
         data = data["lora"]
@@ -74,7 +76,10 @@ def _number(text: str, number: str) -> float:
     except ValueError:
         value = float("nan")
     if not isfinite(value):
-        raise ConversionError(f"--scale-from {text}: {number!r} is not a number", hint="for example --scale-from alpha=16")
+        raise ConversionError(
+            f"--scale-from {text}: {number!r} is not a number",
+            hint="for example --scale-from alpha=16",
+        )
     return value
 
 

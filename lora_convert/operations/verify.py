@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from lora_convert.adapter import Adapter
 from lora_convert.architectures import ARCHITECTURES
 from lora_convert.conversion.read import chosen_adapter, gather, read
 from lora_convert.conversion.translate import translate
@@ -15,14 +14,20 @@ from lora_convert.operations.opening import Opened, open_adapter
 from lora_convert.operations.proving import Proof, proof_of
 from lora_convert.operations.scaling import scale_sources
 from lora_convert.storage.probe import ByteFacts
-from lora_convert.tensors.ranges import Range
 
 if TYPE_CHECKING:
+    from lora_convert.adapter import Adapter
+    from lora_convert.tensors.ranges import Range
     from lora_convert.tensors.source import Source
 
 
 def verify(
-    first: str, second: str, *, adapter: str | None = None, component: str | None = None, architecture: str | None = None
+    first: str,
+    second: str,
+    *,
+    adapter: str | None = None,
+    component: str | None = None,
+    architecture: str | None = None,
 ) -> Proof:
     """Compare the effective ΔW of every module of two files or folders, in any formats.
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from math import isnan
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from lora_convert.errors import NotExpressibleError
@@ -12,6 +13,7 @@ from lora_convert.tensors.expr import (
     Columns,
     Contracted,
     Expr,
+    Held,
     Padded,
     Reshaped,
     Rows,
@@ -41,13 +43,16 @@ def numpy_dtype(dtype: str) -> numpy.dtype[Any]:
 
     name = NUMPY_NAMES.get(dtype)
     if name is None:
-        raise NotExpressibleError(f"{dtype} tensors can be copied but not computed with",
-                                  hint="convert without --dtype, to a format that needs no arithmetic")
+        raise NotExpressibleError(
+            f"{dtype} tensors can be copied but not computed with",
+            hint="convert without --dtype, to a format that needs no arithmetic",
+        )
     if hasattr(numpy, name) or name == "bool":
         return numpy.dtype(name)
     import ml_dtypes
 
-    return numpy.dtype(getattr(ml_dtypes, name))
+    small: numpy.dtype[Any] = numpy.dtype(getattr(ml_dtypes, name))
+    return small
 
 
 def evaluate(expr: Expr, read: Read) -> Array:
@@ -56,10 +61,11 @@ def evaluate(expr: Expr, read: Read) -> Array:
 
     match expr:
         case Source() | Rows(Source(), _, _):
-            (extent,) = pieces(expr) or (None,)
-            if not isinstance(extent, Range):
-                return evaluate(expr.of, read)[expr.start : expr.stop] if isinstance(expr, Rows) else _packed(expr)
-            return numpy.frombuffer(read(extent), numpy_dtype(expr.dtype)).reshape(expr.shape)
+            dtype = numpy_dtype(expr.dtype)
+            data = b"".join(read(part) for part in pieces(expr) or () if isinstance(part, Range))
+            return numpy.frombuffer(data, dtype).reshape(expr.shape)
+        case Held(data, dtype_name, shape):
+            return numpy.frombuffer(data, numpy_dtype(dtype_name)).reshape(shape)
         case Rows(inner, start, stop):
             return evaluate(inner, read)[start:stop]
         case Columns(inner, start, stop):
@@ -72,8 +78,8 @@ def evaluate(expr: Expr, read: Read) -> Array:
         case Zeros(dtype, shape):
             return numpy.zeros(shape, numpy_dtype(dtype))
         case Times(inner, factor):
-            wide = evaluate(inner, read).astype(numpy_dtype(expr.dtype))
-            return numpy.multiply(wide, factor, dtype=wide.dtype)
+            values = evaluate(inner, read).astype(numpy_dtype(expr.dtype))
+            return numpy.asarray(values * values.dtype.type(factor))
         case Reshaped(inner, shape):
             return evaluate(inner, read).reshape(shape)
         case Cast(inner, dtype):
@@ -81,13 +87,9 @@ def evaluate(expr: Expr, read: Read) -> Array:
         case Scalar(value, dtype):
             return numpy.array(value, numpy_dtype(dtype))
         case Contracted(mid, down):
-            wide_dtype = numpy_dtype(expr.dtype)
-            core, factor = evaluate(mid, read).astype(wide_dtype), evaluate(down, read).astype(wide_dtype)
-            return numpy.einsum("rqhw,qi->rihw", core, factor.reshape(factor.shape[0], -1), optimize=False)
-
-
-def _packed(expr: Source) -> Array:
-    raise NotExpressibleError(f"{expr.name}: {expr.dtype} cannot be computed with")
+            core = evaluate(mid, read).astype(numpy_dtype(expr.dtype))
+            flat = evaluate(down, read).astype(core.dtype).reshape(down.shape[0], -1)
+            return numpy.asarray(numpy.einsum("rqhw,qi->rihw", core, flat, optimize=False))
 
 
 def computed_blocks(expr: Expr, read: Read) -> Iterator[bytes]:
@@ -114,6 +116,18 @@ def finite_and_zero(expr: Expr, read: Read) -> tuple[bool, bool]:
     return bool(numpy.isfinite(values).all()), not values.any()
 
 
+def product(tensors: Mapping[str, Array], scale: float) -> Array:
+    """Scale · up · (mid ·) down in float64, in the shape of the module's weight."""
+    import numpy
+
+    up, down = tensors["up"].astype("float64"), tensors["down"].astype("float64")
+    if "mid" in tensors:
+        flat = down.reshape(down.shape[0], -1)
+        down = numpy.einsum("rqhw,qi->rihw", tensors["mid"].astype("float64"), flat)
+    wide = scale * (up.reshape(up.shape[0], -1) @ down.reshape(down.shape[0], -1))
+    return numpy.asarray(wide.reshape(up.shape[0], *down.shape[1:]))
+
+
 def low_rank_difference(
     one: tuple[Expr, Expr, float], other: tuple[Expr, Expr, float], read: Read
 ) -> float:
@@ -128,10 +142,11 @@ def low_rank_difference(
     up2, down2, scale2 = _matrices(other, read)
     if up1.shape[0] != up2.shape[0] or down1.shape[1] != down2.shape[1]:
         return float("inf")
+    if up1.shape == up2.shape and not (_same_gaps(up1, up2) and _same_gaps(down1, down2)):
+        return float("inf")
     if down1.shape == down2.shape and numpy.array_equal(down1, down2):
-        if numpy.array_equal(up1 * scale1, up2 * scale2):
-            return 0.0
-        return _ratio(_product_norm(up1 * scale1 - up2 * scale2, down1), _product_norm(up1 * scale1, down1))
+        change = up1 * scale1 - up2 * scale2
+        return _ratio(_product_norm(change, down1), _product_norm(up1 * scale1, down1))
     ups = numpy.hstack([up1 * scale1, up2 * -scale2])
     downs = numpy.vstack([down1, down2])
     return _ratio(_product_norm(ups, downs), _product_norm(up1 * scale1, down1))
@@ -144,11 +159,24 @@ def _matrices(product: tuple[Expr, Expr, float], read: Read) -> tuple[Array, Arr
     return tall, wide, scale
 
 
+def _same_gaps(one: Array, other: Array) -> bool:
+    """Whether two arrays are not finite at the same places; zeroes those, so that the rest can be compared."""
+    import numpy
+
+    gaps = ~numpy.isfinite(one)
+    if not numpy.array_equal(gaps, ~numpy.isfinite(other)):
+        return False
+    one[gaps] = other[gaps] = 0.0
+    return True
+
+
 def _product_norm(up: Array, down: Array) -> float:
     import numpy
 
-    left = numpy.linalg.qr(up, mode="r")
-    right = numpy.linalg.qr(down.T, mode="r")
+    if not up.any():
+        return 0.0
+    left = numpy.asarray(numpy.linalg.qr(up, mode="r"))
+    right = numpy.asarray(numpy.linalg.qr(down.T, mode="r"))
     return float(numpy.linalg.norm(left @ right.T))
 
 
@@ -157,7 +185,7 @@ def _ratio(difference: float, norm: float) -> float:
     if difference == 0.0:
         return 0.0
     quotient = difference / norm if norm else float("inf")
-    return quotient if quotient == quotient else float("inf")
+    return float("inf") if isnan(quotient) else quotient
 
 
 def vector_difference(one: Expr, other: Expr, factors: tuple[float, float], read: Read) -> float:
@@ -169,3 +197,14 @@ def vector_difference(one: Expr, other: Expr, factors: tuple[float, float], read
     if ours.shape != theirs.shape:
         return float("inf")
     return _ratio(float(numpy.linalg.norm(ours - theirs)), float(numpy.linalg.norm(ours)))
+
+
+def held(array: Array) -> Held:
+    """An array as an expression."""
+    import numpy
+
+    names = {numpy_dtype(name): name for name in NUMPY_NAMES}
+    name = names.get(array.dtype)
+    if name is None:
+        raise NotExpressibleError(f"safetensors has no dtype for {array.dtype} arrays")
+    return Held(numpy.ascontiguousarray(array).tobytes(), name, tuple(array.shape))

@@ -144,6 +144,15 @@ class Scalar:
 
 
 @dataclass(frozen=True)
+class Held:
+    """A tensor in memory."""
+
+    data: bytes
+    dtype: str
+    shape: Shape
+
+
+@dataclass(frozen=True)
 class Contracted:
     """A Tucker core applied to its down factor.
 
@@ -164,7 +173,18 @@ class Contracted:
 
 
 Expr: TypeAlias = (
-    Source | Rows | Columns | Stack | Padded | Zeros | Times | Reshaped | Cast | Scalar | Contracted
+    Source
+    | Rows
+    | Columns
+    | Stack
+    | Padded
+    | Zeros
+    | Times
+    | Reshaped
+    | Cast
+    | Scalar
+    | Held
+    | Contracted
 )
 
 

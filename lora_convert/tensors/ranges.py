@@ -6,7 +6,7 @@ import struct
 from typing import NamedTuple
 
 from lora_convert.tensors.dtypes import BITS
-from lora_convert.tensors.expr import Expr, Reshaped, Rows, Scalar, Stack
+from lora_convert.tensors.expr import Expr, Held, Reshaped, Rows, Scalar, Stack
 from lora_convert.tensors.source import Source
 
 
@@ -27,6 +27,8 @@ def pieces(expr: Expr) -> list[Range | bytes] | None:
             return _row_range(source, start, stop)
         case Reshaped(inner, _):
             return pieces(inner)
+        case Held(data, _, _):
+            return [data]
         case Scalar(value, "F32"):
             return [struct.pack("<f", value)]
         case Stack(parts):
