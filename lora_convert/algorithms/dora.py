@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 from lora_convert.algorithms import lora
 from lora_convert.algorithms._contract import Factors, Part
 from lora_convert.errors import NotExpressibleError, ShapeError
+from lora_convert.tensors.build import cast, rows, stack
 from lora_convert.tensors.dtypes import common
-from lora_convert.tensors.expr import Expr, cast, rows, stack
 
 if TYPE_CHECKING:
+    from lora_convert.tensors.expr import Expr
     from collections.abc import Mapping, Sequence
 
     from lora_convert.facts import Facts

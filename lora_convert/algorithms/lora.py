@@ -15,18 +15,9 @@ from typing import TYPE_CHECKING
 from lora_convert.adapter import Scale
 from lora_convert.algorithms._contract import Factors, Part
 from lora_convert.errors import ShapeError
+from lora_convert.tensors.build import cast, columns, padded, rows, stack, times
 from lora_convert.tensors.dtypes import FLOATS, common
-from lora_convert.tensors.expr import (
-    Contracted,
-    Expr,
-    Zeros,
-    cast,
-    columns,
-    padded,
-    rows,
-    stack,
-    times,
-)
+from lora_convert.tensors.expr import Contracted, Expr, Zeros
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

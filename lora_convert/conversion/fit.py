@@ -10,8 +10,9 @@ from lora_convert.algorithms.lora import without_mid
 from lora_convert.conversion.spelling import find
 from lora_convert.errors import NotExpressibleError
 from lora_convert.planning import Loss
+from lora_convert.tensors.build import cast, reshaped
 from lora_convert.tensors.dtypes import holds_exactly
-from lora_convert.tensors.expr import Contracted, Expr, Times, cast, reshaped
+from lora_convert.tensors.expr import Contracted, Expr, Times
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,9 +11,10 @@ from lora_convert.algorithms.lora import rank
 from lora_convert.conversion.scales import HEADER_KEY, Module, ScaleSources
 from lora_convert.conversion.spelling import BASE
 from lora_convert.errors import AmbiguousCheckpointError, IncompleteModuleError, ShapeError
-from lora_convert.tensors.expr import Expr, reshaped
+from lora_convert.tensors.build import reshaped
 
 if TYPE_CHECKING:
+    from lora_convert.tensors.expr import Expr
     from collections.abc import Mapping
 
     from lora_convert.conversion.detect import Detection

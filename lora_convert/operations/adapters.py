@@ -11,8 +11,10 @@ from lora_convert.conversion.read import chosen_adapter, gather, read
 from lora_convert.conversion.translate import translate
 from lora_convert.errors import UnknownArchitectureError, UnknownFormatError
 from lora_convert.formats import FORMATS
-from lora_convert.operations.convert import Origin, check_recognised, destination, plan_adapter
+from lora_convert.operations.convert import Origin, plan_adapter
+from lora_convert.operations.destination import destination
 from lora_convert.operations.opening import open_adapter
+from lora_convert.operations.recognising import check_recognised
 from lora_convert.operations.scaling import scale_sources
 from lora_convert.storage.checkpoint import Checkpoint
 from lora_convert.storage.folders import WeightFiles

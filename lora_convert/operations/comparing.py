@@ -100,7 +100,7 @@ def _same_tensors(one: Mapping[str, Expr], other: Mapping[str, Expr], facts: Fac
 
 def _squeezed(expr: Expr) -> Expr:
     """A factor as a matrix, where its shape allows: 1×1 convolutions act as linear layers do."""
-    from lora_convert.tensors.expr import reshaped
+    from lora_convert.tensors.build import reshaped
 
     return reshaped(expr, expr.shape[:2]) if expr.shape[2:] == (1, 1) else expr
 

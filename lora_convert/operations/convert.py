@@ -13,13 +13,12 @@ from lora_convert.conversion.translate import translate
 from lora_convert.conversion.write import write
 from lora_convert.errors import (
     LossyConversionError,
-    NotExpressibleError,
-    UnexplainedKeysError,
-    UnknownArchitectureError,
     UnknownFormatError,
 )
 from lora_convert.formats import FORMATS, Format
+from lora_convert.operations.destination import Destination, destination_of
 from lora_convert.operations.opening import Opened, open_adapter
+from lora_convert.operations.recognising import check_recognised
 from lora_convert.operations.scaling import base_changes, notes_on_scales, scale_sources
 from lora_convert.planning import Loss, LossPolicy, Plan
 from lora_convert.storage.probe import ByteFacts
@@ -30,21 +29,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from lora_convert.adapter import Adapter
-    from lora_convert.conversion.detect import Detection
     from lora_convert.operations.applying import Result
     from lora_convert.storage.checkpoint import Checkpoint
-
-_WEIGHT_SUFFIXES = (".safetensors", ".bin", ".pt", ".pth", ".ckpt")
-
-
-class Destination(NamedTuple):
-    """Where a conversion's output goes."""
-
-    path: str
-    """The file, or the folder of a format whose output is a folder."""
-    weights: str
-    """Name of the weights file."""
-    folder: bool
 
 
 class Origin(NamedTuple):
@@ -178,7 +164,7 @@ def _planned(
         Origin(checkpoint, detection.format, detection.architecture),
         adapter,
         format_,
-        _destination(opened, format_, output),
+        destination_of(opened, format_, output),
         dtype=dtype,
         losses=policy,
         known_losses=(*_scale_losses(adapter), *changes),
@@ -212,78 +198,6 @@ def plan_adapter(
     plan = Plan(files, destination.folder)
     shown = found if losses != "allow" else ()
     return ConversionPlan(origin, adapter, target, destination, plan, shown, notes)
-
-
-def check_recognised(opened: Opened, format_: Format | None = None) -> None:
-    """Raise the RecognitionError that says why a header cannot be converted (to `format_`), if any."""
-    detection, checkpoint = opened.detection, opened.checkpoint
-    keys = tuple(checkpoint.header.tensors)
-    if detection.format is None:
-        raise UnknownFormatError(checkpoint.path, known_as=detection.known_as, examples=keys)
-    if detection.foreign:
-        from lora_convert.algorithms import FOREIGN
-
-        names = sorted({FOREIGN[reading.foreign] for reading in detection.foreign.values()})
-        raise UnexplainedKeysError(
-            checkpoint.path,
-            detection.unexplained,
-            len(keys),
-            why=f"{' and '.join(names)}: recognised, but not converted by this version",
-        )
-    flat = FORMATS[detection.format].separator == "_"
-    if detection.architecture is None and flat:
-        raise UnknownArchitectureError(
-            f"{checkpoint.path}: {detection.format} names of no known architecture, for example {keys[0]!r}",
-            candidates=tuple(ARCHITECTURES),
-            why="flattened names can be read only against an architecture's module list",
-        )
-    if detection.unexplained:
-        raise UnexplainedKeysError(
-            checkpoint.path, detection.unexplained, len(keys), why=_nearest(detection)
-        )
-    if format_ is None:
-        return
-    if detection.ambiguous or (detection.architecture is None and format_.separator == "_"):
-        listed = ", ".join(c.architecture or "an unknown one" for c in detection.candidates)
-        raise UnknownArchitectureError(
-            f"{checkpoint.path}: the names fit {listed}; {format_.title} needs to know which",
-            candidates=[c.architecture or "" for c in detection.candidates],
-        )
-
-
-def _nearest(detection: Detection) -> str:
-    from difflib import get_close_matches
-
-    near = get_close_matches(detection.unexplained[0], list(detection.readings), n=1, cutoff=0.6)
-    return f"the nearest known key is {near[0]!r}" if near else ""
-
-
-def _destination(opened: Opened, format_: Format, output: str | None) -> Destination:
-    source = opened.checkpoint.path
-    folder = os.path.isdir(source)
-    parent = source if folder else os.path.dirname(source)
-    base = os.path.basename(os.path.abspath(source))
-    stem = base if folder else base.split(".safetensors")[0]
-    return destination(format_, output, parent, stem)
-
-
-def destination(format_: Format, output: str | None, parent: str, stem: str) -> Destination:
-    """Where an output goes: `output`, a file or folder, or the format's usual name in `parent`."""
-    if output is None:
-        path = os.path.join(parent, format_.file_name(stem))
-    elif output.endswith(_WEIGHT_SUFFIXES):
-        if not output.endswith(".safetensors"):
-            raise NotExpressibleError(
-                f"{output}: only safetensors files are written",
-                hint=f"-o {os.path.splitext(output)[0]}.safetensors",
-            )
-        return Destination(output, os.path.basename(output), False)
-    elif not format_.folder:
-        path = os.path.join(output, format_.file_name(stem))
-    else:
-        path = output
-    weights = format_.weights if format_.folder else os.path.basename(path)
-    return Destination(path, weights, format_.folder)
 
 
 def _scale_losses(adapter: Adapter) -> list[Loss]:

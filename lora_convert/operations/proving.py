@@ -19,7 +19,8 @@ from lora_convert.planning import TensorFile, TextFile
 from lora_convert.storage.files import SourceFile
 from lora_convert.storage.probe import ByteFacts
 from lora_convert.storage.safetensors import read_header, read_scalars
-from lora_convert.tensors.expr import Expr, Reshaped, reshaped
+from lora_convert.tensors.build import reshaped
+from lora_convert.tensors.expr import Expr, Reshaped
 from lora_convert.tensors.source import Source
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from lora_convert.architectures import ARCHITECTURES
 from lora_convert.conversion.read import chosen_adapter, gather, read
 from lora_convert.conversion.translate import translate
 from lora_convert.operations.comparing import compare
-from lora_convert.operations.convert import check_recognised
 from lora_convert.operations.opening import Opened, open_adapter
 from lora_convert.operations.proving import Proof, proof_of
+from lora_convert.operations.recognising import check_recognised
 from lora_convert.operations.scaling import scale_sources
 from lora_convert.storage.probe import ByteFacts
 

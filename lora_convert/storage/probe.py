@@ -7,8 +7,9 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, TypeAlias
 
 from lora_convert.storage.files import BLOCK
+from lora_convert.tensors.build import rows
 from lora_convert.tensors.dtypes import BITS
-from lora_convert.tensors.expr import Expr, Padded, rows
+from lora_convert.tensors.expr import Expr, Padded
 from lora_convert.tensors.ranges import Range, pieces
 
 if TYPE_CHECKING:

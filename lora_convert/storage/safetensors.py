@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 import struct
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lora_convert.errors import CorruptCheckpointError
-from lora_convert.storage.files import SourceFile
 from lora_convert.tensors.dtypes import BITS
 from lora_convert.tensors.source import Source
+
+if TYPE_CHECKING:
+    from lora_convert.storage.files import SourceFile
 
 MAX_HEADER = 100_000_000
 """Bytes of JSON, the library's own limit."""

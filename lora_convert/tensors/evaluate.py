@@ -7,6 +7,7 @@ from math import isnan
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from lora_convert.errors import NotExpressibleError
+from lora_convert.tensors.build import rows
 from lora_convert.tensors.dtypes import BITS, NUMPY_NAMES
 from lora_convert.tensors.expr import (
     Cast,
@@ -21,7 +22,6 @@ from lora_convert.tensors.expr import (
     Stack,
     Times,
     Zeros,
-    rows,
 )
 from lora_convert.tensors.ranges import Range, pieces
 from lora_convert.tensors.source import Source
@@ -160,7 +160,7 @@ def _matrices(product: tuple[Expr, Expr, float], read: Read) -> tuple[Array, Arr
 
 
 def _same_gaps(one: Array, other: Array) -> bool:
-    """Whether two arrays are not finite at the same places; zeroes those, so that the rest can be compared."""
+    """Whether two arrays are not finite at the same places; those are zeroed, the rest is compared."""
     import numpy
 
     gaps = ~numpy.isfinite(one)

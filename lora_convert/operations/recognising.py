@@ -1,0 +1,59 @@
+"""Say why a header cannot be converted, before anything is read."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from lora_convert.algorithms import FOREIGN
+from lora_convert.architectures import ARCHITECTURES
+from lora_convert.errors import (
+    UnexplainedKeysError,
+    UnknownArchitectureError,
+    UnknownFormatError,
+)
+from lora_convert.formats import FORMATS, Format
+
+if TYPE_CHECKING:
+    from lora_convert.conversion.detect import Detection
+    from lora_convert.operations.opening import Opened
+
+
+def check_recognised(opened: Opened, format_: Format | None = None) -> None:
+    """Raise the RecognitionError that says why a header cannot be converted (to `format_`), if any."""
+    detection, checkpoint = opened.detection, opened.checkpoint
+    keys = tuple(checkpoint.header.tensors)
+    if detection.format is None:
+        raise UnknownFormatError(checkpoint.path, known_as=detection.known_as, examples=keys)
+    if detection.foreign:
+        names = sorted({FOREIGN[reading.foreign] for reading in detection.foreign.values()})
+        raise UnexplainedKeysError(
+            checkpoint.path,
+            detection.unexplained,
+            len(keys),
+            why=f"{' and '.join(names)}: recognised, but not converted by this version",
+        )
+    flat = FORMATS[detection.format].separator == "_"
+    if detection.architecture is None and flat:
+        raise UnknownArchitectureError(
+            f"{checkpoint.path}: {detection.format} names of no known architecture, for example {keys[0]!r}",
+            candidates=tuple(ARCHITECTURES),
+            why="flattened names can be read only against an architecture's module list",
+        )
+    if detection.unexplained:
+        raise UnexplainedKeysError(
+            checkpoint.path, detection.unexplained, len(keys), why=_nearest(detection)
+        )
+    if format_ is None:
+        return
+    if detection.ambiguous or (detection.architecture is None and format_.separator == "_"):
+        listed = ", ".join(c.architecture or "an unknown one" for c in detection.candidates)
+        raise UnknownArchitectureError(
+            f"{checkpoint.path}: the names fit {listed}; {format_.title} needs to know which",
+            candidates=[c.architecture or "" for c in detection.candidates],
+        )
+
+
+def _nearest(detection: Detection) -> str:
+    near = get_close_matches(detection.unexplained[0], list(detection.readings), n=1, cutoff=0.6)
+    return f"the nearest known key is {near[0]!r}" if near else ""

@@ -1,0 +1,173 @@
+"""Constructors of expressions, which simplify.
+
+Taking a stack apart again gives back what was stacked, so round trips are exact before a byte is read.
+"""
+
+from __future__ import annotations
+
+from math import prod
+
+from lora_convert.tensors.expr import (
+    Cast,
+    Columns,
+    Contracted,
+    Expr,
+    Padded,
+    Reshaped,
+    Rows,
+    Scalar,
+    Shape,
+    Stack,
+    Times,
+    Zeros,
+)
+
+
+def rows(of: Expr, start: int, stop: int) -> Expr:
+    """Rows `start` to `stop` of `of`."""
+    if not 0 <= start <= stop <= of.shape[0]:
+        raise ValueError(f"rows {start}:{stop} of {of.shape}")
+    if (start, stop) == (0, of.shape[0]):
+        return of
+    match of:
+        case Rows(inner, first, _):
+            return Rows(inner, first + start, first + stop)
+        case Stack(parts):
+            return _rows_of_stack(parts, start, stop)
+        case Padded(inner, left, right):
+            return padded(rows(inner, start, stop), left, right)
+        case Columns(inner, first, last):
+            return columns(rows(inner, start, stop), first, last)
+        case Times(inner, factor):
+            return times(rows(inner, start, stop), factor)
+        case Cast(inner, dtype):
+            return cast(rows(inner, start, stop), dtype)
+        case Zeros(dtype, shape):
+            return Zeros(dtype, (stop - start, *shape[1:]))
+        case Contracted(mid, down):
+            return Contracted(rows(mid, start, stop), down)
+        case Reshaped(inner, shape) if inner.shape[0] == shape[0]:
+            return reshaped(rows(inner, start, stop), (stop - start, *shape[1:]))
+        case _:
+            return Rows(of, start, stop)
+
+
+def _rows_of_stack(parts: tuple[Expr, ...], start: int, stop: int) -> Expr:
+    taken = []
+    top = 0
+    for part in parts:
+        bottom = top + part.shape[0]
+        first, last = max(start, top), min(stop, bottom)
+        if first < last:
+            taken.append(rows(part, first - top, last - top))
+        top = bottom
+    return stack(*taken)
+
+
+def columns(of: Expr, start: int, stop: int) -> Expr:
+    """Columns `start` to `stop` of `of`."""
+    if not 0 <= start <= stop <= of.shape[1]:
+        raise ValueError(f"columns {start}:{stop} of {of.shape}")
+    if (start, stop) == (0, of.shape[1]):
+        return of
+    match of:
+        case Columns(inner, first, _):
+            return Columns(inner, first + start, first + stop)
+        case Stack(parts):
+            return stack(*(columns(part, start, stop) for part in parts))
+        case Times(inner, factor):
+            return times(columns(inner, start, stop), factor)
+        case Cast(inner, dtype):
+            return cast(columns(inner, start, stop), dtype)
+        case Zeros(dtype, shape):
+            return Zeros(dtype, (shape[0], stop - start, *shape[2:]))
+        case Padded(inner, left, _):
+            return _columns_of_padded(inner, start - left, stop - left)
+        case _:
+            return Columns(of, start, stop)
+
+
+def _columns_of_padded(inner: Expr, start: int, stop: int) -> Expr:
+    width = inner.shape[1]
+    first, last = min(max(start, 0), width), max(min(stop, width), 0)
+    if first >= last:
+        return Zeros(inner.dtype, (inner.shape[0], stop - start, *inner.shape[2:]))
+    return padded(columns(inner, first, last), first - start, stop - last)
+
+
+def stack(*parts: Expr) -> Expr:
+    """`parts` one above the other."""
+    merged: list[Expr] = []
+    for part in parts:
+        for piece in part.parts if isinstance(part, Stack) else (part,):
+            if merged and (joined := _joined(merged[-1], piece)) is not None:
+                merged[-1] = joined
+            else:
+                merged.append(piece)
+    if len({(part.dtype, part.shape[1:]) for part in merged}) > 1:
+        raise ValueError(f"cannot stack {[(part.dtype, part.shape) for part in merged]}")
+    return merged[0] if len(merged) == 1 else Stack(tuple(merged))
+
+
+def _joined(above: Expr, below: Expr) -> Expr | None:
+    match above, below:
+        case Rows(one, start, middle), Rows(other, again, stop) if one == other and middle == again:
+            return rows(one, start, stop)
+        case Zeros(dtype, shape), Zeros(same, more) if dtype == same and shape[1:] == more[1:]:
+            return Zeros(dtype, (shape[0] + more[0], *shape[1:]))
+        case _:
+            return None
+
+
+def padded(of: Expr, left: int, right: int) -> Expr:
+    """`of` with `left` and `right` columns of zeros beside it."""
+    if not left and not right:
+        return of
+    match of:
+        case Padded(inner, more_left, more_right):
+            return Padded(inner, left + more_left, right + more_right)
+        case Zeros(dtype, shape):
+            return Zeros(dtype, (shape[0], left + shape[1] + right, *shape[2:]))
+        case _:
+            return Padded(of, left, right)
+
+
+def times(of: Expr, factor: float) -> Expr:
+    """`of` times `factor`."""
+    if factor == 1.0:
+        return of
+    match of:
+        case Times(inner, first):
+            return times(inner, first * factor)
+        case Zeros():
+            return of
+        case _:
+            return Times(of, factor)
+
+
+def cast(of: Expr, dtype: str) -> Expr:
+    """`of` in `dtype`."""
+    if of.dtype == dtype:
+        return of
+    match of:
+        case Zeros(_, shape):
+            return Zeros(dtype, shape)
+        case Scalar(value, _):
+            return Scalar(value, dtype)
+        case _:
+            return Cast(of, dtype)
+
+
+def reshaped(of: Expr, shape: Shape) -> Expr:
+    """`of` in `shape`."""
+    if of.shape == shape:
+        return of
+    if prod(of.shape) != prod(shape):
+        raise ValueError(f"cannot reshape {of.shape} to {shape}")
+    match of:
+        case Reshaped(inner, _):
+            return reshaped(inner, shape)
+        case Zeros(dtype, _):
+            return Zeros(dtype, shape)
+        case _:
+            return Reshaped(of, shape)
