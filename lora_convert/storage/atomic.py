@@ -7,152 +7,208 @@ operation that does not replace (unless asked to). Left-overs of dead runs are r
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
-import secrets
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
 
-from lora_convert.errors import DestinationExistsError, NotEnoughSpaceError, OutputError
-from lora_convert.storage.folders import TEMPORARY
+from lora_convert.errors import (
+    DestinationExistsError,
+    LoraConvertError,
+    NotEnoughSpaceError,
+    OutputError,
+)
+from lora_convert.storage.leftovers import (
+    claim,
+    open_folder,
+    remove,
+    remove_leftovers,
+    temporary_path,
+)
+from lora_convert.storage.renaming import rename
+
+_FLAGS = (
+    os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+)
+Creator: TypeAlias = Callable[[str], int]
+"""Makes a file or folder and gives its descriptor, -1 where there is none."""
+_NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP}
+"""What file systems answer that cannot sync a folder."""
 
 
 class Staged:
     """A temporary file or folder on its way to a name."""
 
-    def __init__(self, path: str, target: str) -> None:
+    def __init__(self, path: str, target: str, descriptor: int) -> None:
         self.path = path
         self.target = target
+        self.descriptor = descriptor
 
     def publish(self, *, replace: bool) -> None:
-        """Give the file its name; DestinationExistsError where that is taken and not to be replaced."""
+        """Give it its name; DestinationExistsError where that is taken and not to be replaced.
+
+        Folders replace nothing. An OutputError that says "durability unknown" comes after the rename:
+        the output is there and whole, but a power cut may still take it away.
+        """
+        if os.name == "nt":
+            self.close()  # Windows renames nothing that is open
         try:
-            _rename(self.path, self.target, replace=replace)
+            if os.path.isdir(self.path):
+                sync_folder(self.path)
+            rename(self.path, self.target, replace=replace)
         except FileExistsError as error:
-            raise DestinationExistsError(self.target, why="it appeared while this command ran") from error
+            raise DestinationExistsError(
+                self.target, why="it appeared while this command ran"
+            ) from error
         except OSError as error:
-            raise OutputError(f"{self.target}: cannot be written: {error.strerror}") from error
-        sync_folder(os.path.dirname(self.target))
+            raise _typed(error, self.target, 0) from error
+        try:
+            sync_folder(os.path.dirname(self.target))
+        except OSError as error:
+            raise OutputError(
+                f"{self.target}: published, durability unknown: the disk did not confirm the name"
+                f" ({error.strerror})",
+                why="it is whole, but may be gone after a power cut", hint="check the disk, then: sync",
+            ) from error
+
+    def close(self) -> None:
+        """Let go of the descriptor, and with it of the lock."""
+        if self.descriptor >= 0:
+            with contextlib.suppress(OSError):  # what had to be on the disk was synced before
+                os.close(self.descriptor)
+            self.descriptor = -1
+
+    def discard(self) -> None:
+        """Remove what has not been published. What cannot be removed is left to the next run."""
+        if os.name == "nt":
+            self.close()  # Windows removes nothing that is open
+        with contextlib.suppress(OSError):
+            remove(self.path)
+        self.close()
 
 
 @contextlib.contextmanager
-def staged_file(target: str) -> Iterator[tuple[int, Staged]]:
-    """A descriptor, open for reading and writing, of a file that is to become `target`."""
-    folder = os.path.dirname(target) or "."
-    remove_leftovers(folder)
-    path = _temporary(target)
-    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-    try:
-        descriptor = os.open(path, flags, 0o666)  # the kernel applies the umask
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be written to: {error.strerror}") from error
-    try:
-        _lock(descriptor)
-        yield descriptor, Staged(path, target)
-    except OSError as error:
-        if isinstance(error, OutputError | NotEnoughSpaceError):
-            raise
-        raise OutputError(f"{target}: cannot be written: {error.strerror or error}",
-                          why="nothing was left under that name") from error
-    finally:
-        os.close(descriptor)
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
+def staged_file(target: str, size: int = 0) -> Iterator[tuple[int, Staged]]:
+    """A descriptor, open for reading and writing, of a file that is to become `target`.
+
+    `size` is what it will hold, in bytes, if known. Failures of the disk inside the block become
+    NotEnoughSpaceError or OutputError; all other errors pass as they are. Nothing is left behind.
+    """
+    with _staged(target, size, _new_file) as staged:
+        yield staged.descriptor, staged
 
 
 @contextlib.contextmanager
 def staged_folder(target: str) -> Iterator[Staged]:
-    """A temporary folder that is to become `target`."""
-    parent = os.path.dirname(target) or "."
-    remove_leftovers(parent)
-    path = _temporary(target)
+    """A temporary folder that is to become `target`; errors as in `staged_file`."""
+    with _staged(target, 0, _new_folder) as staged:
+        yield staged
+
+
+@contextlib.contextmanager
+def _staged(target: str, size: int, create: Creator) -> Iterator[Staged]:
+    remove_leftovers(os.path.dirname(target) or ".")
+    staged: Staged | None = None
     try:
-        os.mkdir(path)
+        _check_name(target)
+        staged = _created(target, create)
+        yield staged
     except OSError as error:
-        raise OutputError(f"{parent}: cannot be written to: {error.strerror}") from error
-    try:
-        yield Staged(path, target)
+        if isinstance(error, LoraConvertError):
+            raise
+        raise _typed(error, target, max(size, _written(staged))) from error
     finally:
-        if os.path.isdir(path):
-            import shutil
-
-            shutil.rmtree(path, ignore_errors=True)
+        if staged is not None:
+            staged.discard()
 
 
-def _temporary(target: str) -> str:
-    folder, name = os.path.split(target)
-    return os.path.join(folder, f".{name[:100]}.{secrets.token_hex(6)}{TEMPORARY}")
+def _check_name(target: str) -> None:
+    """Raise OSError now where the name can never be given: too long, or in no folder."""
+    with contextlib.suppress(FileNotFoundError):
+        os.lstat(target)
 
 
-def _rename(path: str, target: str, *, replace: bool) -> None:
-    if replace and not os.path.isdir(path):
-        os.replace(path, target)
-        return
-    if os.path.isdir(path):
-        if os.path.lexists(target):
-            raise FileExistsError(target)
-        os.rename(path, target)
-        return
-    try:
-        os.link(path, target)  # fails where the name is taken, unlike rename on POSIX
-    except FileExistsError:
-        raise
-    except OSError:
-        if os.path.lexists(target):
-            raise FileExistsError(target) from None
-        os.rename(path, target)
+def _created(target: str, create: Creator) -> Staged:
+    while True:
+        path = temporary_path(target)
+        staged = Staged(path, target, create(path))
+        if staged.descriptor < 0 or claim(path, staged.descriptor):
+            return staged
+        staged.close()  # taken for a left-over between its making and its locking
+
+
+def _new_file(path: str) -> int:
+    return os.open(path, _FLAGS, 0o666)  # the kernel applies the umask
+
+
+def _new_folder(path: str) -> int:
+    os.mkdir(path)
+    return open_folder(path)
+
+
+def _written(staged: Staged | None) -> int:
+    """Bytes that are known to be needed: one more than the file had room for."""
+    if staged is None or staged.descriptor < 0:
+        return 0
+    return os.fstat(staged.descriptor).st_size + 1
+
+
+def _typed(error: OSError, target: str, needed: int) -> OutputError:
+    """The error that says what a failure of the disk means for an output."""
+    if error.errno == errno.ENOSPC:
+        folder = os.path.dirname(target) or "."
+        free = free_space(folder)
+        if free is not None and free < needed:
+            return NotEnoughSpaceError(folder, needed, free)
+    hints = {errno.ENOSPC: "choose another disk with -o", errno.EDQUOT: "choose another disk with -o",
+             errno.EFBIG: "choose a disk that holds larger files with -o"}
+    return OutputError(
+        f"{target}: cannot be written: {error.strerror or error}",
+        why="nothing partial was left under that name", hint=hints.get(error.errno or 0, ""),
+    )
 
 
 def sync(descriptor: int) -> None:
-    """Bring a file's data to the disk."""
+    """Bring a file's data to the disk; OSError where the disk fails."""
+    if sys.platform == "darwin":
+        import fcntl
+
+        with contextlib.suppress(OSError):  # not every file system there has it
+            fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)  # fsync alone stops at the drive's cache
+            return
     os.fsync(descriptor)
 
 
 def sync_folder(folder: str) -> None:
-    """Bring a folder's names to the disk, where the system can."""
-    if os.name == "nt":
+    """Bring a folder's names to the disk, where the system can; OSError where the disk fails."""
+    descriptor = open_folder(folder or ".")
+    if descriptor < 0:
         return
-    descriptor = os.open(folder or ".", os.O_RDONLY)
     try:
         os.fsync(descriptor)
     except OSError as error:
-        raise OutputError(f"{folder}: written, but the disk did not confirm it: {error.strerror}") from error
+        if error.errno not in _NO_FOLDER_SYNC:
+            raise
     finally:
         os.close(descriptor)
 
 
-def _lock(descriptor: int) -> None:
-    """Mark a temporary file as being written; the system takes the mark away when its process ends."""
-    with contextlib.suppress(ImportError, OSError):
-        import fcntl
+def free_space(folder: str) -> int | None:
+    """Bytes that may still be written to the disk of a folder; None where it does not tell."""
+    try:
+        if hasattr(os, "statvfs"):
+            status = os.statvfs(folder)
+            return status.f_bavail * status.f_frsize if status.f_blocks else None
+        import shutil
 
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
-def remove_leftovers(folder: str) -> None:
-    """Remove temporary files of runs that died; those of live runs are locked and stay."""
-    with contextlib.suppress(ImportError, OSError):
-        import fcntl
-
-        for name in os.listdir(folder):
-            path = os.path.join(folder, name)
-            if name.endswith(TEMPORARY) and name.startswith(".") and os.path.isfile(path):
-                descriptor = os.open(path, os.O_RDONLY)
-                try:
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    os.unlink(path)
-                except OSError:
-                    continue
-                finally:
-                    os.close(descriptor)
+        return shutil.disk_usage(folder).free
+    except OSError:
+        return None
 
 
 def check_space(folder: str, needed: int) -> None:
     """Raise NotEnoughSpaceError where the disk of `folder` has fewer than `needed` bytes free."""
-    if hasattr(os, "statvfs"):
-        status = os.statvfs(folder or ".")
-        free = status.f_bavail * status.f_frsize
-    else:
-        import shutil
-
-        free = shutil.disk_usage(folder or ".").free
-    if free < needed:
+    free = free_space(folder or ".")
+    if free is not None and free < needed:
         raise NotEnoughSpaceError(folder, needed, free)

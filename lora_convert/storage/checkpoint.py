@@ -43,6 +43,7 @@ class Checkpoint:
                 header.tensors[prefix + name] = source
             header.metadata.update(metadata)
             header.scalars.update({prefix + k: v for k, v in read_scalars(file, tensors).items()})
+        _check_promises(weights, header)
         return header
 
     @property
@@ -80,3 +81,11 @@ class Checkpoint:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _check_promises(weights: WeightFiles, header: Header) -> None:
+    missing = [name for name in weights.promised if name not in header.tensors]
+    if missing:
+        raise CorruptCheckpointError(
+            weights.path, f"lists {len(missing)} tensors that no shard holds, for example {missing[0]!r}",
+            hint="download or save all shards again")

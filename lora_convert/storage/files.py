@@ -7,6 +7,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from lora_convert.errors import CheckpointNotFoundError, CorruptCheckpointError
+from lora_convert.storage.positions import read_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,16 +28,18 @@ class SourceFile:
 
     def __init__(self, path: str) -> None:
         self.path = path
+        self.descriptor = -1
         try:
-            self.descriptor = os.open(path, _FLAGS)
+            if stat.S_ISREG(os.stat(path).st_mode):  # asked first: opening a device can act on it
+                self.descriptor = os.open(path, _FLAGS)
         except FileNotFoundError as error:
             raise CheckpointNotFoundError(path) from error
         except OSError as error:
             raise CorruptCheckpointError(path, f"cannot be opened: {error.strerror}") from error
-        self._status = os.fstat(self.descriptor)
-        if not stat.S_ISREG(self._status.st_mode):
+        if self.descriptor < 0 or not stat.S_ISREG(os.fstat(self.descriptor).st_mode):
             self.close()
             raise CorruptCheckpointError(path, "is not a regular file")
+        self._status = os.fstat(self.descriptor)
         self.size = self._status.st_size
 
     def close(self) -> None:
@@ -47,13 +50,16 @@ class SourceFile:
 
     def read(self, start: int, size: int) -> bytes:
         """Exactly `size` bytes from `start`; CorruptCheckpointError where the file has been cut."""
-        data = _read_at(self.descriptor, size, start)
-        while len(data) < size:
-            more = _read_at(self.descriptor, size - len(data), start + len(data))
-            if not more:
-                raise CorruptCheckpointError(self.path, f"ends at byte {start + len(data)}, inside a tensor",
-                                             why="it was cut while it was read")
-            data += more
+        try:
+            data = read_at(self.descriptor, size, start)
+        except OSError as error:
+            raise CorruptCheckpointError(
+                self.path, f"cannot be read at byte {start:,}: {error.strerror}", hint="check the disk"
+            ) from error
+        if len(data) < size:
+            raise CorruptCheckpointError(
+                self.path, f"ends at byte {start + len(data):,}", why="it was cut while it was read"
+            )
         return data
 
     def blocks(self, start: int, size: int) -> Iterator[bytes]:
@@ -68,11 +74,6 @@ class SourceFile:
         """Raise CorruptCheckpointError where the file changed since it was opened."""
         now = os.fstat(self.descriptor)
         if (now.st_size, now.st_mtime_ns) != (self._status.st_size, self._status.st_mtime_ns):
-            raise CorruptCheckpointError(self.path, "changed while it was read", hint="run the command again")
-
-
-def _read_at(descriptor: int, size: int, start: int) -> bytes:
-    if hasattr(os, "pread"):
-        return os.pread(descriptor, size, start)
-    os.lseek(descriptor, start, os.SEEK_SET)
-    return os.read(descriptor, size)
+            raise CorruptCheckpointError(
+                self.path, "changed while it was read", hint="run the command again"
+            )

@@ -9,12 +9,10 @@ from typing import NamedTuple
 
 from lora_convert.errors import CheckpointNotFoundError, CorruptCheckpointError
 from lora_convert.storage.documents import read_document
+from lora_convert.storage.leftovers import is_temporary
 
 SUFFIX = ".safetensors"
 INDEX_SUFFIX = ".safetensors.index.json"
-TEMPORARY = ".lora-convert-tmp"
-"""Ending of files that are being written."""
-
 _RANKED = ("adapter_model", "pytorch_lora_weights", "model")
 
 
@@ -28,6 +26,8 @@ class WeightFiles(NamedTuple):
     """The subfolder of each file, or an empty string."""
     kind: str
     """``safetensors``, ``sharded safetensors`` or ``folder of safetensors``."""
+    promised: tuple[str, ...] = ()
+    """Tensors that an index says are there."""
 
 
 def weight_files(path: str) -> WeightFiles:
@@ -43,7 +43,7 @@ def ranked_weights(folder: str, *, without: str = "") -> list[list[WeightFiles]]
     The order: ``adapter_model``, ``pytorch_lora_weights``, ``model``, any other. `without` is a file
     name that is never a source: the output's own.
     """
-    names = sorted(name for name in _names(folder) if name != without and not name.endswith(TEMPORARY))
+    names = sorted(name for name in _names(folder) if name != without)
     indexes = [name for name in names if name.endswith(INDEX_SUFFIX)]
     found = {name: _sharded(os.path.join(folder, name)) for name in indexes}
     sharded = {os.path.basename(file) for weights in found.values() for file in weights.files}
@@ -59,7 +59,8 @@ def ranked_weights(folder: str, *, without: str = "") -> list[list[WeightFiles]]
 
 def parts_of(folder: str, components: Collection[str]) -> WeightFiles | None:
     """The subfolders named as components that hold weights, as one checkpoint."""
-    files, parts = [], []
+    files: list[str] = []
+    parts: list[str] = []
     for name in sorted(_names(folder)):
         inner = os.path.join(folder, name)
         if name in components and os.path.isdir(inner):
@@ -75,15 +76,18 @@ def subfolders_with_weights(folder: str) -> list[str]:
     found = []
     for name in sorted(_names(folder)):
         inner = os.path.join(folder, name)
-        if os.path.isdir(inner) and not os.path.islink(inner):
-            if any(_rank(inside) < len(_RANKED) and inside.endswith(SUFFIX) for inside in _names(inner)):
-                found.append(inner)
+        if os.path.isdir(inner) and not os.path.islink(inner) and any(map(_is_usual, _names(inner))):
+            found.append(inner)
     return found
+
+
+def _is_usual(name: str) -> bool:
+    return name.endswith(SUFFIX) and _rank(name) < len(_RANKED)
 
 
 def _names(folder: str) -> list[str]:
     try:
-        return os.listdir(folder)
+        return [name for name in os.listdir(folder) if not is_temporary(name)]
     except OSError as error:
         raise CheckpointNotFoundError(folder, f"{folder}: cannot be listed: {error.strerror}") from error
 
@@ -106,8 +110,12 @@ def _sharded(index: str) -> WeightFiles:
         if not isinstance(name, str) or not _is_plain(name):
             raise CorruptCheckpointError(index, f"its weight_map names {name!r}",
                                          why="a shard must be a file of the index's own folder")
+        if not os.path.exists(os.path.join(folder, name)):
+            raise CorruptCheckpointError(index, f"its shard {name!r} is not there",
+                                         hint="download or save all shards again")
         shards.append(os.path.join(folder, name))
-    return WeightFiles(index, tuple(sorted(shards)), ("",) * len(shards), "sharded safetensors")
+    parts = ("",) * len(shards)
+    return WeightFiles(index, tuple(sorted(shards)), parts, "sharded safetensors", tuple(names))
 
 
 def _is_plain(name: str) -> bool:

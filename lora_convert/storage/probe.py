@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from lora_convert.storage.files import BLOCK
 from lora_convert.tensors.build import rows
-from lora_convert.tensors.dtypes import BITS
+from lora_convert.tensors.dtypes import BITS, byte_count
 from lora_convert.tensors.expr import Expr, Padded
 from lora_convert.tensors.ranges import Range, pieces
 
@@ -28,27 +28,31 @@ class ByteFacts:
             return True
         if one.dtype != other.dtype or one.shape != other.shape:
             return False
-        return all(a == b for a, b in zip_longest(even_blocks(one, self._read), even_blocks(other, self._read)))
+        pairs = zip_longest(even_blocks(one, self._read), even_blocks(other, self._read))
+        return all(a == b for a, b in pairs)
 
     def support(self, expr: Expr) -> tuple[int, int]:
         """Start and stop of the columns outside which every element is zero."""
         width = expr.shape[1]
         if isinstance(expr, Padded):
             return expr.left, expr.left + expr.of.shape[1]
-        element = BITS[expr.dtype] // 8
-        for length in expr.shape[2:]:
-            element *= length
-        if pieces(expr) is None or BITS[expr.dtype] % 8 or not width:
+        if pieces(expr) is None or BITS[expr.dtype] % 8 or not all(expr.shape):
             return 0, width
-        first, last = width, 0
-        for row in range(expr.shape[0]):
-            data = b"".join(blocks(rows(expr, row, row + 1), self._read))
-            filled = data.rstrip(b"\0")
-            last = max(last, -(-len(filled) // element))
-            first = min(first, (len(data) - len(data.lstrip(b"\0"))) // element)
-            if first == 0 and last == width:
-                return 0, width
-        return (first, last) if first < last else (0, width)
+        row = byte_count(expr.dtype, expr.shape[1:])
+        first, last = row, 0
+        for data in self._whole_rows(expr, row):
+            first = next((at for at in range(first) if data[at::row].strip(b"\0")), first)
+            last = next((at + 1 for at in range(row - 1, last - 1, -1) if data[at::row].strip(b"\0")), last)
+            if (first, last) == (0, row):
+                break
+        column = row // width
+        return (first // column, -(-last // column)) if first < last else (0, width)
+
+    def _whole_rows(self, expr: Expr, row: int) -> Iterator[bytes]:
+        """The bytes of an expression, in blocks of whole rows of `row` bytes."""
+        height, step = expr.shape[0], max(1, BLOCK // row)
+        for start in range(0, height, step):
+            yield b"".join(blocks(rows(expr, start, min(start + step, height)), self._read))
 
 
 def blocks(expr: Expr, read: Read) -> Iterator[bytes]:

@@ -1,7 +1,8 @@
 """Reading safetensors headers. Every rule of the format is checked here, once, at the door.
 
 The format: eight bytes of length, a JSON object, the data (safetensors 0.8, README "Format"). Stricter
-than the library in one point: duplicate names are refused, as the format says.
+than the library in three points: duplicate names are refused, as the format says, and so are fields
+that it does not know and headers of more values than any checkpoint has.
 """
 
 from __future__ import annotations
@@ -21,16 +22,22 @@ MAX_HEADER = 100_000_000
 """Bytes of JSON, the library's own limit."""
 MAX_TENSORS = 200_000
 """More than any checkpoint holds; beyond it a header is an attack on time."""
+MAX_VALUES = 4_000_000
+"""Commas and opening brackets in a header, those in texts too: a bound on the memory of parsing it."""
 MAX_DIMENSIONS = 64
 MAX_SCALARS = 100_000
 _FIELDS = {"dtype", "shape", "data_offsets"}
+_TORCH = ("which this version does not read", "save it as safetensors")
+_PAGE = ("is an HTML page, not a checkpoint", "download the file again, from its direct link")
 _BEGINNINGS = (
     (b"version https://git-lfs", "is a Git LFS pointer, not the file itself", "git lfs pull"),
-    (b"<!doctype html", "is an HTML page, not a checkpoint", "download the file again, from its direct link"),
-    (b"<html", "is an HTML page, not a checkpoint", "download the file again, from its direct link"),
-    (b"PK\x03\x04", "is a zip archive: a torch checkpoint, which this version does not read", "save it as safetensors"),
-    (b"\x80\x02", "is a pickle, which this version does not read", "save it as safetensors"),
+    (b"<!doctype html", *_PAGE),
+    (b"<html", *_PAGE),
+    (b"PK\x03\x04", f"is a zip archive: a torch checkpoint, {_TORCH[0]}", _TORCH[1]),
+    (b"\x80\x02", f"is a pickle, {_TORCH[0]}", _TORCH[1]),
+    (b"\x80\x04", f"is a pickle, {_TORCH[0]}", _TORCH[1]),
 )
+_AGAIN = "download or save the file again"
 
 
 def read_header(file: SourceFile, number: int) -> tuple[dict[str, Source], dict[str, str]]:
@@ -45,46 +52,70 @@ def read_header(file: SourceFile, number: int) -> tuple[dict[str, Source], dict[
 
 def _entries(file: SourceFile) -> tuple[dict[str, Any], int]:
     beginning = file.read(0, min(64, file.size))
+    if len(beginning) < 9 or beginning[8:9] != b"{":
+        _refuse_other_kind(file, beginning)
+    if file.size < 8:
+        problem = f"has {file.size} bytes; a header needs 8" if file.size else "is empty"
+        raise CorruptCheckpointError(file.path, problem, hint=_AGAIN)
+    (length,) = struct.unpack("<Q", beginning[:8])
+    claim = f"claims a header of {length:,} bytes"
+    if length > MAX_HEADER:
+        raise CorruptCheckpointError(file.path, f"{claim}; the limit is {MAX_HEADER:,}")
+    if 8 + length > file.size:
+        raise CorruptCheckpointError(
+            file.path, f"{claim} but has {file.size:,}", why="the file is truncated", hint=_AGAIN
+        )
+    entries = _parsed(file, file.read(8, length))
+    if len(entries) > MAX_TENSORS:
+        problem = f"lists {len(entries):,} tensors; the limit is {MAX_TENSORS:,}"
+        raise CorruptCheckpointError(file.path, problem)
+    return entries, 8 + length
+
+
+def _refuse_other_kind(file: SourceFile, beginning: bytes) -> None:
+    """Name a file of another kind by its first bytes. Never asked of a file whose header begins as one."""
     lowered = beginning.lstrip().lower()
     for magic, problem, hint in _BEGINNINGS:
         if lowered.startswith(magic.lower()):
             raise CorruptCheckpointError(file.path, problem, hint=hint)
-    if file.size < 8:
-        raise CorruptCheckpointError(file.path, f"has {file.size} bytes; a header needs 8",
-                                     hint="download or save the file again")
-    (length,) = struct.unpack("<Q", beginning[:8])
-    if length > MAX_HEADER:
-        raise CorruptCheckpointError(file.path, f"claims a header of {length:,} bytes; the limit is {MAX_HEADER:,}")
-    if 8 + length > file.size:
-        raise CorruptCheckpointError(file.path, f"claims a header of {length:,} bytes but has {file.size:,}",
-                                     why="the file is truncated", hint="download or save the file again")
-    text = file.read(8, length)
-    if text.count(b'"data_offsets"') > MAX_TENSORS:
-        raise CorruptCheckpointError(file.path, f"lists more than {MAX_TENSORS:,} tensors")
-    return _parsed(file, text), 8 + length
 
 
-def _parsed(file: SourceFile, text: bytes) -> dict[str, Any]:
+def _parsed(file: SourceFile, data: bytes) -> dict[str, Any]:
+    if not data.startswith(b"{"):
+        raise CorruptCheckpointError(file.path, "its header is not a JSON object")
+    if sum(map(data.count, (b",", b"[", b"{"))) > MAX_VALUES:
+        raise CorruptCheckpointError(file.path, f"its header has more than {MAX_VALUES:,} values")
     try:
-        entries = json.loads(text.decode(), object_pairs_hook=_unique, parse_constant=_no_constant)
-    except UnicodeDecodeError as error:
+        text = data.decode()
+        entries = json.loads(
+            text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_int=_whole
+        )
+        if "\\u" in text:
+            json.dumps(entries, ensure_ascii=False).encode()  # half of a surrogate pair is no text
+    except UnicodeError as error:
         raise CorruptCheckpointError(file.path, "its header is not UTF-8") from error
     except RecursionError as error:
         raise CorruptCheckpointError(file.path, "its header is nested too deeply") from error
     except ValueError as error:
         raise CorruptCheckpointError(file.path, f"its header is not valid JSON: {error}") from error
-    if not isinstance(entries, dict):
-        raise CorruptCheckpointError(file.path, "its header is not a JSON object")
-    return entries
+    found: dict[str, Any] = entries
+    return found
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        double = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the name {double!r} is there twice")
+        seen = set()
+        for name, _ in pairs:
+            if name in seen:
+                raise ValueError(f"the name {name!r} is there twice")
+            seen.add(name)
     return found
+
+
+def _whole(digits: str) -> int:
+    """A JSON integer; minus zero is none, for the library neither."""
+    return int(digits) if digits != "-0" else -1
 
 
 def _no_constant(name: str) -> None:
@@ -101,33 +132,42 @@ def _metadata(file: SourceFile, value: object) -> dict[str, str]:
 
 def _source(file: SourceFile, number: int, data_start: int, name: str, entry: object) -> Source:
     if not isinstance(entry, dict) or entry.keys() != _FIELDS:
-        raise CorruptCheckpointError(file.path, f"tensor {name!r} must have dtype, shape and data_offsets")
+        problem = f"tensor {name!r} must have dtype, shape and data_offsets"
+        raise CorruptCheckpointError(file.path, problem)
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
-    if not isinstance(dtype, str) or dtype not in BITS:
-        raise CorruptCheckpointError(file.path, f"tensor {name!r} has the unknown dtype {dtype!r}")
-    if not _counts(shape) or len(shape) > MAX_DIMENSIONS:
-        raise CorruptCheckpointError(file.path, f"tensor {name!r} has the impossible shape {_short(shape)}")
-    if not _counts(offsets) or len(offsets) != 2 or offsets[1] < offsets[0]:
-        raise CorruptCheckpointError(file.path, f"tensor {name!r} has the impossible offsets {_short(offsets)}")
+    problem = _problem(dtype, shape, offsets)
+    if problem:
+        raise CorruptCheckpointError(file.path, f"tensor {name!r} {problem}")
     start, stop = offsets
+    if data_start + stop > file.size:
+        problem = f"tensor {name!r} ends at byte {data_start + stop:,}, the file at {file.size:,}"
+        raise CorruptCheckpointError(file.path, problem, why="the file is truncated", hint=_AGAIN)
+    return Source(number, name, dtype, tuple(shape), data_start + start, stop - start)
+
+
+def _problem(dtype: object, shape: Any, offsets: Any) -> str:
+    """What is wrong with a tensor's entry, if anything."""
+    if not isinstance(dtype, str) or dtype not in BITS:
+        return f"has the unknown dtype {_short(repr(dtype))}"
+    if not _counts(shape) or len(shape) > MAX_DIMENSIONS:
+        return f"has the impossible shape {_short(shape)}"
+    if not _counts(offsets) or len(offsets) != 2 or offsets[1] < offsets[0]:
+        return f"has the impossible offsets {_short(offsets)}"
     bits = BITS[dtype]
     for length in shape:
         bits *= length
         if bits >> 66:
-            raise CorruptCheckpointError(file.path, f"tensor {name!r} has the overflowing shape {_short(shape)}")
-    if bits != 8 * (stop - start):
-        raise CorruptCheckpointError(
-            file.path, f"tensor {name!r} of {dtype} {_short(shape)} cannot have {stop - start} bytes"
-        )
-    if data_start + stop > file.size:
-        raise CorruptCheckpointError(
-            file.path, f"tensor {name!r} ends at byte {data_start + stop:,}, the file at {file.size:,}",
-            why="the file is truncated", hint="download or save the file again")
-    return Source(number, name, dtype, tuple(shape), data_start + start, stop - start)
+            return f"has the overflowing shape {_short(shape)}"
+    if bits != 8 * (offsets[1] - offsets[0]):
+        return f"of {dtype} {_short(shape)} cannot have {offsets[1] - offsets[0]} bytes"
+    return ""
 
 
 def _counts(value: object) -> bool:
-    return isinstance(value, list) and all(type(number) is int and number >= 0 for number in value)
+    """Whether a JSON value is a list of whole numbers of 64 bits; true and false are none."""
+    return isinstance(value, list) and all(
+        type(number) is int and 0 <= number < 1 << 64 for number in value
+    )
 
 
 def _short(value: object) -> str:
@@ -149,8 +189,10 @@ def _check_tiling(file: SourceFile, sources: list[Source], data_start: int) -> N
 
 def read_scalars(file: SourceFile, sources: dict[str, Source]) -> dict[str, tuple[float, ...]]:
     """The values of tensors of at most eight elements and one dimension."""
-    small = [s for s in sources.values() if len(s.shape) <= 1 and s.size <= 64 and s.dtype in _DECODERS
-             and (not s.shape or s.shape[0] <= 8)]
+    small = [
+        source for source in sources.values()
+        if source.dtype in _DECODERS and len(source.shape) <= 1 and sum(source.shape) <= 8
+    ]
     if len(small) > MAX_SCALARS:
         raise CorruptCheckpointError(file.path, f"holds more than {MAX_SCALARS:,} scalars")
     return {source.name: _decoded(source.dtype, file.read(source.start, source.size)) for source in small}

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from lora_convert.errors import CorruptCheckpointError, VerificationError
-from lora_convert.storage.files import BLOCK
+from lora_convert.errors import InputError, VerificationError
+from lora_convert.planning import SHARED_BLOCK
+from lora_convert.storage.files import BLOCK, SourceFile
+from lora_convert.storage.positions import read_at, write_at
 from lora_convert.storage.probe import blocks
 from lora_convert.tensors.ranges import Range, pieces
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from lora_convert.planning import TensorFile
     from lora_convert.storage.checkpoint import Checkpoint
+    from lora_convert.tensors.expr import Expr
 
 STEP = 1 << 27
 """Bytes copied between two reports of progress."""
-
-_UNSUPPORTED = {errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM, errno.EBADF}
 
 
 class Copied(NamedTuple):
@@ -56,33 +56,45 @@ def write_tensor_file(
     Ranges are copied in the order they lie in the source, so that a disk reads forward.
     """
     head = file.head()
-    _write_all(descriptor, head, 0)
+    write_at(descriptor, head, 0)
     ranges: list[Copied] = []
     computed: list[Computed] = []
     for name, expr, offset, size in file.layout():
-        place = len(head) + offset
-        parts = pieces(expr)
-        if parts is None or any(isinstance(part, bytes) for part in parts):
-            digest = hashlib.sha256()
-            at = place
-            for block in blocks(expr, checkpoint.read):
-                digest.update(block)
-                _write_all(descriptor, block, at)
-                at += len(block)
-            computed.append(Computed(name, place, size, digest.digest()))
+        copies = _copies(expr, len(head) + offset)
+        if copies is None:
+            data = blocks(expr, checkpoint.read)
+            computed.append(_write_computed(descriptor, name, data, len(head) + offset))
             progress(size)
-            continue
-        at = place
-        for part in parts:
-            if isinstance(part, Range) and part.size:
-                ranges.append(Copied(part, at))
-                at += part.size
+        else:
+            ranges += copies
     copied = _coalesced(ranges)
     for copy in copied:
-        for part in _steps(copy):
-            _copy(checkpoint, part, descriptor)
-            progress(part.source.size)
+        for step in _steps(copy):
+            _copy(checkpoint, step, descriptor)
+            progress(step.source.size)
     return Written(head, tuple(copied), tuple(computed))
+
+
+def _copies(expr: Expr, place: int) -> list[Copied] | None:
+    """The ranges that make up a tensor at `place`; None where it is not all ranges."""
+    copies: list[Copied] = []
+    for piece in pieces(expr) or (b"",):
+        if not isinstance(piece, Range):
+            return None
+        if piece.size:
+            copies.append(Copied(piece, place))
+        place += piece.size
+    return copies
+
+
+def _write_computed(descriptor: int, name: str, data: Iterable[bytes], place: int) -> Computed:
+    digest = hashlib.sha256()
+    at = place
+    for block in data:
+        digest.update(block)
+        write_at(descriptor, block, at)
+        at += len(block)
+    return Computed(name, place, at - place, digest.digest())
 
 
 def _coalesced(ranges: list[Copied]) -> list[Copied]:
@@ -101,59 +113,57 @@ def _coalesced(ranges: list[Copied]) -> list[Copied]:
 
 
 def _steps(copy: Copied) -> Iterator[Copied]:
-    """A copy in steps short enough to report progress between them."""
-    for at in range(0, copy.source.size, STEP):
-        size = min(STEP, copy.source.size - at)
+    """A copy in steps short enough to report progress between them.
+
+    Where the two places lie alike in their blocks, all steps but the first begin with a block: file
+    systems that can (btrfs, XFS, bcachefs) then share the blocks instead of copying them.
+    """
+    alike = (copy.place - copy.source.start) % SHARED_BLOCK == 0
+    at, size = 0, (alike and -copy.place % SHARED_BLOCK) or STEP
+    while at < copy.source.size:
+        size = min(size, copy.source.size - at)
         yield Copied(Range(copy.source.file, copy.source.start + at, size), copy.place + at)
+        at, size = at + size, STEP
 
 
 def _copy(checkpoint: Checkpoint, copy: Copied, descriptor: int) -> None:
     source = checkpoint.files[copy.source.file]
     done = _copy_in_kernel(source.descriptor, copy, descriptor)
     for block in source.blocks(copy.source.start + done, copy.source.size - done):
-        _write_all(descriptor, block, copy.place + done)
+        write_at(descriptor, block, copy.place + done)
         done += len(block)
 
 
 def _copy_in_kernel(source: int, copy: Copied, descriptor: int) -> int:
-    """Copy without passing the bytes through this process; returns how many, 0 where it cannot."""
+    """Copy without passing the bytes through this process; returns how many, 0 where it cannot.
+
+    An error only ends this way of copying: reading and writing the rest tells whose fault it is.
+    """
     if not hasattr(os, "copy_file_range"):
         return 0
-    done, size = 0, copy.source.size
+    done, (_, start, size), place = 0, copy.source, copy.place
     while done < size:
         try:
-            moved = os.copy_file_range(source, descriptor, size - done, copy.source.start + done, copy.place + done)
-        except OSError as error:
-            if error.errno in _UNSUPPORTED:
-                return done
-            raise
+            moved = os.copy_file_range(source, descriptor, size - done, start + done, place + done)
+        except OSError:
+            return done
         if not moved:
             return done
         done += moved
     return done
 
 
-def _write_all(descriptor: int, data: bytes, place: int) -> None:
-    view = memoryview(data)
-    while view:
-        if hasattr(os, "pwrite"):
-            done = os.pwrite(descriptor, view, place)
-        else:
-            os.lseek(descriptor, place, os.SEEK_SET)
-            done = os.write(descriptor, view)
-        view = view[done:]
-        place += done
-
-
-def check_written(descriptor: int, path: str, written: Written, checkpoint: Checkpoint, *, data: bool) -> None:
+def check_written(
+    descriptor: int, path: str, written: Written, checkpoint: Checkpoint, *, data: bool
+) -> None:
     """Read a written file back: its header always, with `data` every byte too.
 
     Raises VerificationError where it is not what was meant to be written, CorruptCheckpointError where
     a source changed meanwhile.
     """
     checkpoint.check_unchanged()
-    if _read(descriptor, len(written.head), 0) != written.head:
-        raise VerificationError(f"{path}: the header reads back differently", hint="check the disk")
+    if read_at(descriptor, len(written.head), 0) != written.head:
+        raise _differs(path, "the header")
     if not data:
         return
     for copy in written.copied:
@@ -161,44 +171,47 @@ def check_written(descriptor: int, path: str, written: Written, checkpoint: Chec
     for computed in written.computed:
         digest = hashlib.sha256()
         for at in range(0, computed.size, BLOCK):
-            digest.update(_read(descriptor, min(BLOCK, computed.size - at), computed.place + at))
+            size = min(BLOCK, computed.size - at)
+            digest.update(read_at(descriptor, size, computed.place + at))
         if digest.digest() != computed.digest:
-            raise VerificationError(f"{path}: tensor {computed.name!r} reads back differently", hint="check the disk")
+            raise _differs(path, f"tensor {computed.name!r}")
     checkpoint.check_unchanged()
 
 
 def _check_copy(descriptor: int, path: str, copy: Copied, checkpoint: Checkpoint) -> None:
     place = copy.place
     for block in checkpoint.files[copy.source.file].blocks(copy.source.start, copy.source.size):
-        if _read(descriptor, len(block), place) != block:
-            raise VerificationError(f"{path}: bytes from {place} read back differently", hint="check the disk")
+        if read_at(descriptor, len(block), place) != block:
+            raise _differs(path, f"a range near byte {place:,}")
         place += len(block)
 
 
-def _read(descriptor: int, size: int, place: int) -> bytes:
-    data = b""
-    while len(data) < size:
-        if hasattr(os, "pread"):
-            more = os.pread(descriptor, size - len(data), place + len(data))
-        else:
-            os.lseek(descriptor, place + len(data), os.SEEK_SET)
-            more = os.read(descriptor, size - len(data))
-        if not more:
-            raise CorruptCheckpointError("output", "ends early")
-        data += more
-    return data
+def _differs(path: str, what: str) -> VerificationError:
+    return VerificationError(
+        f"{path}: {what} reads back differently", why="nothing was published", hint="check the disk"
+    )
 
 
 def same_as_file(file: TensorFile, checkpoint: Checkpoint, path: str) -> bool:
     """Whether an existing file is, byte for byte, what `file` would be written as."""
-    if not os.path.isfile(path) or os.path.getsize(path) != file.size:
+    try:
+        existing = SourceFile(path)
+    except InputError:  # a folder, a device, or not ours to read: at any rate not the same
         return False
-    with open(path, "rb") as existing:
-        head = file.head()
-        if existing.read(len(head)) != head:
-            return False
-        return all(
-            existing.read(len(block)) == block
-            for _, expr, _, _ in file.layout()
-            for block in blocks(expr, checkpoint.read)
+    try:
+        return existing.size == file.size and all(
+            existing.read(place, len(block)) == block for place, block in _content(file, checkpoint)
         )
+    finally:
+        existing.close()
+
+
+def _content(file: TensorFile, checkpoint: Checkpoint) -> Iterator[tuple[int, bytes]]:
+    """What `file` would be written as, with places."""
+    head = file.head()
+    yield 0, head
+    for _, expr, offset, _ in file.layout():
+        place = len(head) + offset
+        for block in blocks(expr, checkpoint.read):
+            yield place, block
+            place += len(block)

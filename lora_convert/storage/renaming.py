@@ -1,0 +1,77 @@
+"""Giving a finished file or folder its name, without taking the name from another."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+
+_AT_FDCWD = -100
+_RENAME_NOREPLACE = 1
+"""linux/fs.h."""
+_RENAME_EXCL = 4
+"""sys/stdio.h of macOS."""
+_TAKEN = {errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EISDIR}
+
+
+def rename(path: str, target: str, *, replace: bool) -> None:
+    """Give `path` the name `target`; a link under that name is replaced, never followed.
+
+    FileExistsError where the name is taken and `replace` is false. Folders replace nothing, ever. A
+    file may keep its old name beside the new one.
+    """
+    if os.path.isdir(path):
+        _rename_folder(path, target)
+    elif replace:
+        os.replace(path, target)
+    elif os.name == "nt":
+        os.rename(path, target)  # does not replace there
+    else:
+        _rename_file(path, target)
+
+
+def _rename_file(path: str, target: str) -> None:
+    try:
+        os.link(path, target)  # fails where the name is taken, unlike rename on POSIX
+    except FileExistsError:
+        raise
+    except OSError:  # FAT and some network disks have no links
+        _rename_exclusively(path, target)
+
+
+def _rename_folder(path: str, target: str) -> None:
+    """POSIX lets a folder take the place of an empty folder only; that one is looked for before."""
+    if os.path.lexists(target):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target)
+    try:
+        os.rename(path, target)
+    except OSError as error:
+        if error.errno in _TAKEN:
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target) from error
+        raise
+
+
+def _rename_exclusively(path: str, target: str) -> None:
+    """Rename by the system's own call that does not replace; by looking first where there is none."""
+    code = _system_rename(os.fsencode(path), os.fsencode(target))
+    if code == 0:
+        return
+    if code not in {errno.ENOSYS, errno.EINVAL, errno.ENOTSUP}:
+        raise OSError(code, os.strerror(code), target)
+    if os.path.lexists(target):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target)
+    os.rename(path, target)
+
+
+def _system_rename(path: bytes, target: bytes) -> int:
+    """The error number of an exclusive rename: 0 where done, ENOSYS where the system has none."""
+    import ctypes
+
+    library = ctypes.CDLL(None, use_errno=True)
+    if sys.platform == "linux" and hasattr(library, "renameat2"):
+        failed = library.renameat2(_AT_FDCWD, path, _AT_FDCWD, target, _RENAME_NOREPLACE)
+    elif sys.platform == "darwin" and hasattr(library, "renamex_np"):
+        failed = library.renamex_np(path, target, _RENAME_EXCL)
+    else:
+        return errno.ENOSYS
+    return ctypes.get_errno() if failed else 0
