@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from lora_convert.tensors.dtypes import BITS, byte_count
+from lora_convert.tensors.ranges import Range, pieces
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,6 +20,11 @@ LossKind: TypeAlias = Literal[
     "changed base",
 ]
 LossPolicy: TypeAlias = Literal["allow", "warn", "refuse"]
+
+SHARED_BLOCK = 4096
+"""Bytes: what file systems that share blocks between files use (btrfs, XFS, bcachefs)."""
+_SHARED_FROM = 1 << 20
+"""Bytes of data from which sharing is worth up to a block of spaces."""
 
 
 class Loss(NamedTuple):
@@ -56,7 +62,12 @@ class TensorFile(NamedTuple):
         return placed
 
     def head(self) -> bytes:
-        """The file's bytes before its data."""
+        """The file's bytes before its data.
+
+        Padded with spaces to a multiple of eight; to the source's remainder of a block where the data
+        lies as it lies there, so that both files can share it. The file system is not asked: equal
+        inputs give equal bytes everywhere.
+        """
         import json
 
         entries: dict[str, object] = {}
@@ -69,8 +80,23 @@ class TensorFile(NamedTuple):
                 "data_offsets": [offset, offset + size],
             }
         text = json.dumps(entries, separators=(",", ":"), ensure_ascii=False).encode()
-        text += b" " * (-len(text) % 8)
+        origin = self._origin()
+        text += b" " * (-len(text) % 8 if origin is None else (origin - 8 - len(text)) % SHARED_BLOCK)
         return len(text).to_bytes(8, "little") + text
+
+    def _origin(self) -> int | None:
+        """Where in one source all data lies, in this very order; None where it does not, or is small."""
+        first: Range | None = None
+        length = 0
+        for _, expr, _, _ in self.layout():
+            for piece in pieces(expr) or (b"",):
+                if not isinstance(piece, Range):
+                    return None
+                first = first or piece
+                if piece.size and piece[:2] != (first.file, first.start + length):
+                    return None
+                length += piece.size
+        return first.start if first and first.start % 8 == 0 and length >= _SHARED_FROM else None
 
     @property
     def size(self) -> int:
