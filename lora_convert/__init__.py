@@ -6,7 +6,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lora_convert.operations.adapters import read_adapter, write_adapter
+    from lora_convert.errors import LoraConvertError
+    from lora_convert.operations.adapters import (
+        AdapterArrays,
+        ModuleArrays,
+        read_adapter,
+        write_adapter,
+    )
     from lora_convert.operations.applying import Result
     from lora_convert.operations.convert import ConversionPlan, convert, plan_convert
     from lora_convert.operations.inspect import Inspection, inspect
@@ -16,8 +22,11 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "AdapterArrays": "operations.adapters",
     "ConversionPlan": "operations.convert",
     "Inspection": "operations.inspect",
+    "LoraConvertError": "errors",
+    "ModuleArrays": "operations.adapters",
     "Proof": "operations.proving",
     "Result": "operations.applying",
     "convert": "operations.convert",
@@ -29,8 +38,11 @@ _HOMES = {
 }
 
 __all__ = [
+    "AdapterArrays",
     "ConversionPlan",
     "Inspection",
+    "LoraConvertError",
+    "ModuleArrays",
     "Proof",
     "Result",
     "__version__",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from lora_convert.architectures import ARCHITECTURES, skeleton
-from lora_convert.conversion.signs import names_itself, signs
+from lora_convert.conversion.signs import names_itself, odd_shapes, signs
 from lora_convert.conversion.spelling import (
     BASE,
     UNKNOWN_COMPONENT,
@@ -162,7 +162,9 @@ def _trial(bound: Spelling, header: Header, *, wrapped: bool, component: str | N
         foreign[key] = readings.pop(key)
     held, broken = signs(bound.architecture, header, readings)
     named = len(readings) + len(foreign)
-    return _Trial(bound, readings, foreign, (named, bound.architecture is not None, -broken, held))
+    odd = odd_shapes(bound.architecture, header, readings)
+    rank = (named, bound.architecture is not None, -broken, held, -odd)
+    return _Trial(bound, readings, foreign, rank)
 
 
 def _placed(reading: Reading, component: str | None) -> Reading:

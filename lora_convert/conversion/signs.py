@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from lora_convert.architectures import Architecture, Sign, skeleton
-from lora_convert.conversion.spelling import BASE, Reading
+from lora_convert.conversion.spelling import BASE, Reading, find
 
 if TYPE_CHECKING:
     from lora_convert.header import Header
@@ -68,5 +68,25 @@ def names_itself(
         return True
     if any(reading.module.startswith(architecture.own) for reading in readings.values()):
         return True
-    _, _, unbroken, held = rank
+    _, _, unbroken, held, _ = rank
     return held > 0 and unbroken == 0
+
+
+def odd_shapes(
+    architecture: Architecture | None, header: Header, readings: Mapping[str, Reading]
+) -> int:
+    """How many factors have the dimensions of a linear layer where the table has a convolution, or the reverse.
+
+    Files hold 1×1 convolutions in either shape, so this decides only where nothing else does.
+    """
+    odd = 0
+    kinds: dict[str, bool] = {}
+    for key, reading in readings.items():
+        if reading.role != "down" or architecture is None:
+            continue
+        text = f"{reading.component} {skeleton(reading.module)[0]}"
+        if text not in kinds:
+            entry, _ = find(architecture, reading.module, reading.component)
+            kinds[text] = entry is not None and entry.row.kind == "conv"
+        odd += (len(header.tensors[key].shape) > 2) != kinds[text]
+    return odd

@@ -227,16 +227,17 @@ def _most_common(values: Iterable[float]) -> float:
 
 
 def _patterns(values: Mapping[str, float], default: float) -> dict[str, float]:
-    """Full names of the modules that differ, longest first.
+    """Full names of the modules that differ from the default.
 
-    A short name also matches the end of longer ones, so those are listed before it.
+    A name matches the end of longer ones too, so one that is the end of another is anchored.
     """
-    listed = {module for module, value in values.items() if value != default}
-    tails = tuple("." + module for module in listed)
-    listed |= {module for module in values if tails and module.endswith(tails)}
+    listed = {module: value for module, value in values.items() if value != default}
+    ends = {
+        module for module in listed if any(other.endswith(f".{module}") for other in values)
+    }
     return {
-        module: _plain(values[module])
-        for module in sorted(listed, key=lambda name: (-len(name), name))
+        f"^{module}" if module in ends else module: _plain(value)
+        for module, value in sorted(listed.items())
     }
 
 

@@ -118,6 +118,7 @@ def _write(
         proof = _proof(plan, staged) if verify else None
         for _, _, temporary in sorted(staged, key=lambda item: isinstance(item[0], TensorFile)):
             temporary.publish(replace=replace)
+            temporary.discard()
         if folder:
             for name in {os.path.dirname(temporary.target) for _, _, temporary in staged}:
                 sync_folder(name)

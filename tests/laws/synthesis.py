@@ -1,0 +1,98 @@
+"""Tiny adapters made from the architectures' tables: seeded, two blocks deep, any algorithm."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import product
+
+import numpy as np
+
+from lora_convert.architectures import ARCHITECTURES, Component, Row, fill
+from lora_convert.operations.adapters import AdapterArrays, ModuleArrays
+
+WIDTH = 8
+DEPTH = 2
+
+
+def module_names(row: Row, namespace: str = "diffusers") -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Every name of a row's modules, two blocks deep, with the numbers that fill it."""
+    for pattern in row.names(namespace):
+        for numbers in product("01", repeat=pattern.count("{}")):
+            yield fill(pattern, numbers), numbers
+
+
+def heights(row: Row) -> tuple[int, ...]:
+    """Rows of each of a row's Diffusers modules."""
+    return tuple(WIDTH * share for share in row.ratio)
+
+
+def _kernel(row: Row) -> tuple[int, ...]:
+    if row.kind == "linear":
+        return ()
+    pointwise = row.diffusers[0].endswith(("proj_in", "proj_out", "conv_shortcut"))
+    return (1, 1) if pointwise else (3, 3)
+
+
+def _modules(
+    component: Component, algorithm: str, rng: np.random.Generator, *, mixed: bool, dtype: str
+) -> Iterator[ModuleArrays]:
+    for row in component.rows:
+        kernel = _kernel(row)
+        groups: dict[tuple[str, ...], list[tuple[str, int]]] = {}
+        for pattern, height in zip(row.diffusers, heights(row), strict=True):
+            for numbers in product("01", repeat=pattern.count("{}")):
+                groups.setdefault(numbers, []).append((fill(pattern, numbers), height))
+        for members in groups.values():
+            # parts of one native module have one scale, unless mixed
+            rank, scale = int(rng.integers(1, 4)), float(rng.choice([0.5, 1.0, 2.0]))
+            for name, height in members:
+                if mixed:
+                    rank, scale = int(rng.integers(1, 5)), float(rng.choice([0.3, 1.0, 1.7]))
+                tail = (1, 1) if kernel else ()
+                tensors = {
+                    "down": rng.standard_normal((rank, WIDTH + 2, *kernel)).astype(dtype),
+                    "up": rng.standard_normal((height, rank, *tail)).astype(dtype),
+                }
+                if algorithm == "dora":
+                    tensors["magnitude"] = rng.random(height).astype(dtype)
+                yield ModuleArrays(component.name, name, algorithm, tensors, scale)
+
+
+def adapter(
+    architecture: str,
+    algorithm: str = "lora",
+    *,
+    components: tuple[str, ...] | None = None,
+    mixed: bool = False,
+    dtype: str = "float32",
+    seed: int = 0,
+) -> AdapterArrays:
+    """An adapter of every module of an architecture's components."""
+    rng = np.random.default_rng(seed)
+    chosen = [
+        component
+        for component in ARCHITECTURES[architecture].components
+        if components is None or component.name in components
+    ]
+    modules = [
+        module
+        for component in chosen
+        for module in _modules(component, algorithm, rng, mixed=mixed, dtype=dtype)
+    ]
+    return AdapterArrays(tuple(modules), architecture, {})
+
+
+def changes(found: AdapterArrays) -> dict[tuple[str, str], np.ndarray]:
+    """ΔW by component and module."""
+    return {(m.component, m.module): m.weight_change() for m in found.modules}
+
+
+def largest_difference(one: AdapterArrays, other: AdapterArrays) -> float:
+    """Largest relative Frobenius difference of ΔW; infinite where modules differ."""
+    before, after = changes(one), changes(other)
+    if before.keys() != after.keys():
+        return float("inf")
+    return max(
+        float(np.linalg.norm(before[key] - after[key]) / np.linalg.norm(before[key]))
+        for key in before
+    )

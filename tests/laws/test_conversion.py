@@ -1,0 +1,148 @@
+"""ΔW survives every ordered pair of formats, for every architecture and algorithm."""
+
+from __future__ import annotations
+
+import os
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import lora_convert as lc
+from lora_convert.algorithms import ALGORITHMS
+from lora_convert.architectures import ARCHITECTURES
+from lora_convert.formats import FORMATS
+from tests.laws.synthesis import adapter, changes, largest_difference
+
+CASES = list(product(FORMATS, ARCHITECTURES, ALGORITHMS))
+
+
+def written(folder: Path, format_name: str, made: lc.AdapterArrays) -> str:
+    """A file or folder of `made` in a format."""
+    output = folder / (f"{format_name}" if FORMATS[format_name].folder else f"{format_name}.safetensors")
+    return lc.write_adapter(made, str(output), to=format_name).output
+
+
+def tree(path: str) -> dict[str, bytes]:
+    """Bytes of a file, or of every file of a folder."""
+    if os.path.isfile(path):
+        return {"": Path(path).read_bytes()}
+    return {
+        str(file.relative_to(path)): file.read_bytes() for file in sorted(Path(path).rglob("*")) if file.is_file()
+    }
+
+
+@pytest.mark.parametrize(("origin", "architecture", "algorithm"), CASES)
+def test_every_pair_of_formats_keeps_the_effective_change(
+    tmp_path: Path, origin: str, architecture: str, algorithm: str
+) -> None:
+    made = adapter(architecture, algorithm)
+    source = written(tmp_path, origin, made)
+    for target in FORMATS:
+        if target == origin:
+            continue
+        result = lc.convert(source, target, output=str(tmp_path / f"to-{target}"))
+        assert result.proof is not None
+        assert result.proof.exact, result.proof
+        back = lc.read_adapter(result.output, architecture=architecture)
+        assert largest_difference(made, back) == 0.0
+        magnitudes = {(m.component, m.module): m.tensors.get("magnitude") for m in back.modules}
+        for module in made.modules:
+            assert module.algorithm == algorithm
+            if algorithm == "dora":
+                found = magnitudes[module.component, module.module]
+                np.testing.assert_array_equal(found, module.tensors["magnitude"])
+        assert lc.verify(source, result.output, architecture=architecture).exact
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_parts_of_different_rank_and_scale_keep_their_change_within_fp32(
+    tmp_path: Path, architecture: str
+) -> None:
+    made = adapter(architecture, mixed=True)
+    source = written(tmp_path, "diffusers", made)
+    for target in FORMATS:
+        result = lc.convert(source, target, output=str(tmp_path / f"to-{target}"), force=True)
+        assert largest_difference(made, lc.read_adapter(result.output, architecture=architecture)) <= 1e-6
+
+
+@pytest.mark.parametrize(("origin", "architecture", "algorithm"), CASES)
+def test_round_trips_are_the_identity(
+    tmp_path: Path, origin: str, architecture: str, algorithm: str
+) -> None:
+    """Of the adapter at once; of the bytes from the second trip on."""
+    source = written(tmp_path, origin, adapter(architecture, algorithm))
+    target = "diffusers" if origin != "diffusers" else "kohya"
+    trips: list[dict[str, bytes]] = []
+    at = source
+    for trip in range(3):
+        there = lc.convert(
+            at, target, output=str(tmp_path / f"there-{trip}"), architecture=architecture
+        ).output
+        back = lc.convert(
+            there, origin, output=str(tmp_path / f"back-{trip}"), architecture=architecture
+        ).output
+        trips.append(tree(back))
+        at = back
+    assert trips[1] == trips[2]
+    first, last = (
+        lc.read_adapter(path, architecture=architecture) for path in (source, at)
+    )
+    for one, other in zip(
+        sorted(first.modules, key=lambda m: (m.component, m.module)),
+        sorted(last.modules, key=lambda m: (m.component, m.module)),
+        strict=True,
+    ):
+        assert (one.module, one.scale) == (other.module, other.scale)
+        for role in one.tensors:
+            np.testing.assert_array_equal(one.tensors[role], other.tensors[role])
+
+
+@pytest.mark.parametrize(("target", "architecture"), list(product(FORMATS, ARCHITECTURES)))
+def test_plans_tell_the_truth(tmp_path: Path, target: str, architecture: str) -> None:
+    source = written(tmp_path, "diffusers", adapter(architecture))
+    with lc.plan_convert(source, target, output=str(tmp_path / "out")) as plan:
+        before = sorted(tmp_path.rglob("*"))
+        told = plan.as_json()
+        assert sorted(tmp_path.rglob("*")) == before, "planning writes nothing"
+        result = plan.apply()
+    new = sorted(str(p) for p in (tmp_path / "out").rglob("*") if p.is_file())
+    assert new == sorted(told["outputs"])
+    assert sum(os.path.getsize(path) for path in new) == told["bytes"]
+    assert result.status == "written"
+    assert lc.convert(source, target, output=str(tmp_path / "out")).status == "unchanged"
+    assert lc.convert(source, target, output=str(tmp_path / "out"), force=True).status == "unchanged"
+
+
+@pytest.mark.parametrize(("architecture", "dtype"), list(product(ARCHITECTURES, ("fp16", "bf16"))))
+def test_a_narrower_dtype_is_a_loss_of_one_rounding(
+    tmp_path: Path, architecture: str, dtype: str
+) -> None:
+    made = adapter(architecture)
+    source = written(tmp_path, "diffusers", made)
+    result = lc.convert(source, "peft", output=str(tmp_path / "out"), dtype=dtype)
+    assert [loss["kind"] for loss in result.plan["losses"]] == ["dtype narrowed"]
+    with pytest.raises(lc.LoraConvertError):
+        lc.convert(source, "peft", output=str(tmp_path / "no"), dtype=dtype, losses="refuse")
+    assert not (tmp_path / "no").exists()
+    unit = {"fp16": 2.0**-11, "bf16": 2.0**-8}[dtype]
+    before = {(m.component, m.module): m for m in made.modules}
+    for module in lc.read_adapter(result.output, architecture=architecture).modules:
+        for role, values in module.tensors.items():
+            exact = before[module.component, module.module].tensors[role]
+            difference = np.abs(values.astype("float64") - exact)
+            assert (difference <= unit * np.abs(exact) + 2.0**-25).all()
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_narrow_factors_are_copied_as_they_are(tmp_path: Path, dtype: str) -> None:
+    import ml_dtypes  # noqa: F401 - registers bfloat16 with numpy
+
+    made = adapter("flux", dtype=dtype)
+    source = written(tmp_path, "diffusers", made)
+    result = lc.convert(source, "kohya", output=str(tmp_path / "k.safetensors"))
+    assert result.proof is not None
+    assert result.proof.exact
+    assert lc.inspect(result.output).dtypes == ({"float16": "F16", "bfloat16": "BF16"}[dtype],)
+    assert not changes(made).keys() - changes(lc.read_adapter(result.output)).keys()

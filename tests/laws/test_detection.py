@@ -1,0 +1,46 @@
+"""Detection names a file's author among all formats, and says so when the architecture is open."""
+
+from __future__ import annotations
+
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+import lora_convert as lc
+from lora_convert.algorithms import ALGORITHMS
+from lora_convert.architectures import ARCHITECTURES
+from lora_convert.formats import FORMATS
+from tests.laws.synthesis import adapter
+from tests.laws.test_conversion import written
+
+ALIKE = {"sd1", "sd2"}
+"""Every module of one has the same names in the other."""
+
+
+@pytest.mark.parametrize(
+    ("format_name", "architecture", "algorithm"), list(product(FORMATS, ARCHITECTURES, ALGORITHMS))
+)
+def test_the_author_is_named_and_every_key_explained(
+    tmp_path: Path, format_name: str, architecture: str, algorithm: str
+) -> None:
+    made = adapter(architecture, algorithm)
+    found = lc.inspect(written(tmp_path, format_name, made))
+    assert found.format == format_name
+    assert found.architecture == architecture or {found.architecture, architecture} == ALIKE
+    assert (found.explained, found.unexplained) == (found.total, ())
+    assert found.exit_code == 0
+    assert found.algorithms == (algorithm,)
+    assert set(found.components) == {module.component for module in made.modules}
+    assert found.scale_source in {"tensor", "header", "config"}
+    assert found.bytes > 0
+
+
+@pytest.mark.parametrize(("format_name", "architecture"), list(product(FORMATS, ARCHITECTURES)))
+def test_no_other_format_explains_as_much(
+    tmp_path: Path, format_name: str, architecture: str
+) -> None:
+    found = lc.inspect(written(tmp_path, format_name, adapter(architecture)))
+    for candidate in found.candidates:
+        if candidate.format != format_name:
+            assert candidate.explained < found.explained

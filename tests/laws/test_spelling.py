@@ -1,0 +1,64 @@
+"""A spelling is a bijection: parse(spell(x)) == x, for every format, architecture, module and role."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+
+from lora_convert.architectures import ARCHITECTURES
+from lora_convert.conversion.spelling import spelling
+from lora_convert.formats import FORMATS
+from tests.laws.synthesis import module_names
+
+PAIRS = list(product(FORMATS, ARCHITECTURES))
+
+
+@pytest.mark.parametrize(("format_name", "architecture_name"), PAIRS)
+def test_every_key_reads_back_as_what_it_was_spelled_from(
+    format_name: str, architecture_name: str
+) -> None:
+    bound = spelling(format_name, architecture_name)
+    namespace = bound.format.namespace_for(architecture_name)
+    keys: dict[str, tuple[str, str, str]] = {}
+    roles = dict.fromkeys(e.role for e in bound.format.endings if not e.foreign)
+    for component in ARCHITECTURES[architecture_name].components:
+        for row in component.rows:
+            for name, _ in module_names(row, namespace):
+                for role in roles:
+                    key = bound.spell(component.name, name, role)
+                    reading = bound.parse(key)
+                    assert reading is not None, key
+                    assert (reading.component, reading.module, reading.role) == (
+                        component.name,
+                        name,
+                        role,
+                    )
+                    assert key not in keys, f"{key} stands for {keys[key]} too"
+                    keys[key] = (component.name, name, role)
+
+
+@pytest.mark.parametrize(("format_name", "architecture_name"), PAIRS)
+def test_every_namespace_is_read_and_keeps_its_name(
+    format_name: str, architecture_name: str
+) -> None:
+    bound = spelling(format_name, architecture_name)
+    for component in ARCHITECTURES[architecture_name].components:
+        for row in component.rows:
+            for namespace in ("diffusers", "native", "model"):
+                for name, _ in module_names(row, namespace):
+                    reading = bound.parse(bound.spell(component.name, name, "down"))
+                    assert reading is not None
+                    assert (reading.component, reading.module) == (component.name, name)
+
+
+@pytest.mark.parametrize("architecture_name", ARCHITECTURES)
+def test_flattened_names_are_unambiguous_inside_an_architecture(architecture_name: str) -> None:
+    seen: dict[tuple[str, str], set[str]] = {}
+    for component in ARCHITECTURES[architecture_name].components:
+        for row in component.rows:
+            for namespace in ("diffusers", "native"):
+                for name, numbers in module_names(row, namespace):
+                    flat = (component.name, name.replace(".", "_"))
+                    seen.setdefault(flat, set()).add(f"{row.native} {numbers}")
+    assert all(len(places) == 1 for places in seen.values())
