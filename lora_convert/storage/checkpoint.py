@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from lora_convert.errors import CorruptCheckpointError
+from lora_convert.errors import CheckpointNotFoundError, CorruptCheckpointError
 from lora_convert.header import Header
 from lora_convert.storage.files import SourceFile
+from lora_convert.storage.folders import NO_FILES, weight_files
 from lora_convert.storage.safetensors import read_header, read_scalars
 
 if TYPE_CHECKING:
@@ -16,11 +17,14 @@ if TYPE_CHECKING:
     from lora_convert.storage.folders import WeightFiles
     from lora_convert.tensors.ranges import Range
 
+_AGAIN = "download or save all shards again"
+
 
 class Checkpoint:
     """One file, or several that belong together, open for reading. Close it, or use it in a ``with``."""
 
     def __init__(self, weights: WeightFiles) -> None:
+        weights = weights if weights.files or weights is NO_FILES else weight_files(weights.path)
         self.path = weights.path
         self.weights = weights
         self.files: list[SourceFile] = []
@@ -33,7 +37,7 @@ class Checkpoint:
     def _read(self, weights: WeightFiles) -> Header:
         header = Header({}, {}, {})
         for number, (path, part) in enumerate(zip(weights.files, weights.parts, strict=True)):
-            file = SourceFile(path)
+            file = _opened(path, weights)
             self.files.append(file)
             tensors, metadata = read_header(file, number)
             prefix = f"{part}/" if part else ""
@@ -83,9 +87,19 @@ class Checkpoint:
         self.close()
 
 
+def _opened(path: str, weights: WeightFiles) -> SourceFile:
+    try:
+        return SourceFile(path)
+    except CheckpointNotFoundError as error:
+        if path == weights.path:
+            raise
+        problem = f"its shard {os.path.basename(path)!r} is not there"
+        raise CorruptCheckpointError(weights.path, problem, hint=_AGAIN) from error
+
+
 def _check_promises(weights: WeightFiles, header: Header) -> None:
     missing = [name for name in weights.promised if name not in header.tensors]
     if missing:
         raise CorruptCheckpointError(
             weights.path, f"lists {len(missing)} tensors that no shard holds, for example {missing[0]!r}",
-            hint="download or save all shards again")
+            hint=_AGAIN)

@@ -22,12 +22,17 @@ class WeightFiles(NamedTuple):
     path: str
     """What stands for them all: the file, the index, or the folder."""
     files: tuple[str, ...]
+    """Empty where an index is broken; opening it tells why."""
     parts: tuple[str, ...]
     """The subfolder of each file, or an empty string."""
     kind: str
     """``safetensors``, ``sharded safetensors`` or ``folder of safetensors``."""
     promised: tuple[str, ...] = ()
     """Tensors that an index says are there."""
+
+
+NO_FILES = WeightFiles("memory", (), (), "memory")
+"""What an adapter made in memory is read from."""
 
 
 def weight_files(path: str) -> WeightFiles:
@@ -45,7 +50,7 @@ def ranked_weights(folder: str, *, without: str = "") -> list[list[WeightFiles]]
     """
     names = sorted(name for name in _names(folder) if name != without)
     indexes = [name for name in names if name.endswith(INDEX_SUFFIX)]
-    found = {name: _sharded(os.path.join(folder, name)) for name in indexes}
+    found = {name: _sharded_if_sound(os.path.join(folder, name)) for name in indexes}
     sharded = {os.path.basename(file) for weights in found.values() for file in weights.files}
     for name in names:
         if name.endswith(SUFFIX) and name not in sharded:
@@ -105,17 +110,21 @@ def _sharded(index: str) -> WeightFiles:
     if not isinstance(names, dict) or not names:
         raise CorruptCheckpointError(index, "has no weight_map")
     folder = os.path.dirname(index)
-    shards = []
-    for name in dict.fromkeys(names.values()):
+    for name in names.values():
         if not isinstance(name, str) or not _is_plain(name):
             raise CorruptCheckpointError(index, f"its weight_map names {name!r}",
                                          why="a shard must be a file of the index's own folder")
-        if not os.path.exists(os.path.join(folder, name)):
-            raise CorruptCheckpointError(index, f"its shard {name!r} is not there",
-                                         hint="download or save all shards again")
-        shards.append(os.path.join(folder, name))
+    shards = [os.path.join(folder, name) for name in dict.fromkeys(names.values())]
     parts = ("",) * len(shards)
     return WeightFiles(index, tuple(sorted(shards)), parts, "sharded safetensors", tuple(names))
+
+
+def _sharded_if_sound(index: str) -> WeightFiles:
+    """The same; without files where the index is broken: it may lie beside what is looked for."""
+    try:
+        return _sharded(index)
+    except CorruptCheckpointError:
+        return WeightFiles(index, (), (), "sharded safetensors")
 
 
 def _is_plain(name: str) -> bool:

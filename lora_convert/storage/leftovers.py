@@ -21,12 +21,8 @@ _KEPT_BYTES = 100
 """Of the target's name, so that the whole stays below the 255 that file systems allow."""
 _DEAD_AFTER = 86_400.0
 """Seconds without a change, where there are no locks."""
-_FLAGS = (
-    os.O_RDONLY
-    | getattr(os, "O_NONBLOCK", 0)
-    | getattr(os, "O_NOFOLLOW", 0)
-    | getattr(os, "O_CLOEXEC", 0)
-)
+_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 
 
 def temporary_path(target: str) -> str:
@@ -52,7 +48,11 @@ def claim(path: str, descriptor: int) -> bool:
 
 def open_folder(path: str) -> int:
     """A descriptor of a folder, to claim or sync it; -1 where the system has none (Windows)."""
-    return -1 if os.name == "nt" else os.open(path, _FLAGS)
+    return _opened(path, _FLAGS)
+
+
+def _opened(path: str, flags: int) -> int:
+    return -1 if os.name == "nt" else os.open(path, flags)
 
 
 def remove_leftovers(folder: str) -> None:
@@ -71,7 +71,7 @@ def _remove_if_dead(entry: os.DirEntry[str]) -> None:
     is_folder = entry.is_dir(follow_symlinks=False)
     if not is_folder and not entry.is_file(follow_symlinks=False):
         return
-    descriptor = open_folder(entry.path)
+    descriptor = _opened(entry.path, _FLAGS | _NO_FOLLOW)
     try:
         locked = _lock(descriptor)
         if locked is None:
