@@ -21,13 +21,14 @@ import re
 import shlex
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/**/*.md")))
 
-_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 _OUTPUT = re.compile(r"\n\n```text\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _INSTALL = re.compile(r"^pip install .+? && (?=lora-convert)")
 _EXIT = re.compile(r"\s+# exit (\d+).*$")
@@ -55,7 +56,8 @@ def blocks(page: str) -> list[Block]:
         after = _OUTPUT.match(page, match.end())
         span = after.span(1) if after else (match.end(), match.end())
         line = page.count("\n", 0, match.start()) + 1
-        found.append(Block(line, match[1], match[2], after[1] if after else None, span))
+        text = textwrap.dedent(match[3])
+        found.append(Block(line, match[2], text, after[1] if after else None, span))
     return found
 
 

@@ -35,7 +35,7 @@ _OPTIONS = {
 
 
 def _prose(text: str) -> str:
-    return re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    return re.sub(r"^ *```.*?^ *```$", "", text, flags=re.MULTILINE | re.DOTALL)
 
 
 def _lines_of_commands(text: str) -> list[str]:

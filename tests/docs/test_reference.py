@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+import re
 from collections.abc import Iterator
 from types import ModuleType
+from typing import get_args
 
 import click
 import pytest
 
+from lora_convert import errors
 from lora_convert.cli import app
+from lora_convert.planning import LossKind
 from lora_convert_train.cli import main as train
 from tests.docs.pages import ROOT
 
@@ -72,3 +76,13 @@ def test_every_command_and_option_has_help_and_is_in_the_reference(name: str) ->
         if isinstance(option, click.Option):
             assert option.help, option
             assert all(spelling in section for spelling in option.opts), option
+
+
+def test_tables_written_by_hand_are_complete() -> None:
+    readme = (
+        (ROOT / "README.md").read_text(encoding="utf-8").split("## Exit codes")[1].split("\n## ")[0]
+    )
+    codes = {value for name, value in vars(errors).items() if name.startswith("EXIT_")}
+    assert {int(code) for code in re.findall(r"^\| (\d+) \|", readme, re.MULTILINE)} == codes
+    refused = (ROOT / "docs" / "how-to" / "refused.md").read_text(encoding="utf-8")
+    assert all(f"\n| {kind} |" in refused for kind in get_args(LossKind))
