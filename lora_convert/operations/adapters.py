@@ -17,7 +17,7 @@ from lora_convert.operations.opening import open_adapter
 from lora_convert.operations.recognising import check_recognised
 from lora_convert.operations.scaling import scale_sources
 from lora_convert.storage.checkpoint import Checkpoint
-from lora_convert.storage.folders import WeightFiles
+from lora_convert.storage.folders import NO_FILES
 from lora_convert.storage.probe import ByteFacts
 from lora_convert.tensors.evaluate import evaluate, held, product
 
@@ -107,10 +107,9 @@ def write_adapter(
             f"there is no architecture {adapter.architecture!r}", candidates=tuple(ARCHITECTURES)
         )
     deltas = tuple(_delta(module) for module in adapter.modules)
-    nothing = Checkpoint(WeightFiles("memory", (), (), "memory"))
     place = destination(FORMATS[to], path, os.path.dirname(path), "adapter")
     with plan_adapter(
-        Origin(nothing, None, adapter.architecture),
+        Origin(Checkpoint(NO_FILES), None, adapter.architecture),
         Adapter(deltas, 0, adapter.metadata),
         FORMATS[to],
         place,
