@@ -1,7 +1,7 @@
 """kohya's module names, written down a second time and by other means than the package's tables.
 
-sd-scripts trains SD1 and SD2 in Diffusers' names, SDXL in those of Stability's sgm and FLUX in those of
-Black Forest Labs, where several of Diffusers' layers are one.
+sd-scripts trains SD1 and SD2 in Diffusers' names, SDXL in those of Stability's sgm, FLUX
+in those of Black Forest Labs, where several of Diffusers' layers are one.
 """
 
 from __future__ import annotations
@@ -48,7 +48,11 @@ def sgm(module: str) -> str:
         return f"input_blocks_{first + 3}_0_op"
     if kind == "upsamplers":
         return f"output_blocks_{first + 2}_2_conv"
-    place = f"input_blocks_{first + 1 + layer_number}" if side == "down" else f"output_blocks_{first + layer_number}"
+    place = (
+        f"input_blocks_{first + 1 + layer_number}"
+        if side == "down"
+        else f"output_blocks_{first + layer_number}"
+    )
     return f"{place}_{0 if kind == 'resnets' else 1}_{_within(kind, rest)}"
 
 
@@ -99,8 +103,10 @@ _SINGLE = {
 def flux(double: int, single: int) -> tuple[FluxLayer, ...]:
     """All layers of a FLUX with that many blocks."""
     layers = [FluxLayer(name, (part,)) for name, part in _TOP.items()]
-    # the halves are shift and scale, which Diffusers' AdaLayerNormContinuous takes the other way round
-    layers.append(FluxLayer("final_layer_adaLN_modulation_1", ("norm_out.linear",), halves_swapped=True))
+    # shift and scale, which Diffusers' AdaLayerNormContinuous takes the other way round
+    layers.append(
+        FluxLayer("final_layer_adaLN_modulation_1", ("norm_out.linear",), halves_swapped=True)
+    )
     for count, own, theirs, inner in (
         (double, "double_blocks", "transformer_blocks", _DOUBLE),
         (single, "single_blocks", "single_transformer_blocks", _SINGLE),
