@@ -11,6 +11,8 @@ _RENAME_NOREPLACE = 1
 """linux/fs.h."""
 _RENAME_EXCL = 4
 """sys/stdio.h of macOS."""
+_NOT_HERE = {errno.ENOSYS, errno.EINVAL, errno.ENOTSUP}
+"""What systems and file systems answer that have no such rename."""
 _TAKEN = {errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EISDIR}
 
 
@@ -31,12 +33,20 @@ def rename(path: str, target: str, *, replace: bool) -> None:
 
 
 def _rename_file(path: str, target: str) -> None:
+    """By the call that does not replace; by a link, which does not either; by looking first."""
+    code = _rename_exclusively(os.fsencode(path), os.fsencode(target))
+    if code == 0:
+        return
+    if code not in _NOT_HERE:
+        raise OSError(code, os.strerror(code), target)
     try:
-        os.link(path, target)  # fails where the name is taken, unlike rename on POSIX
+        os.link(path, target)
     except FileExistsError:
         raise
     except OSError:  # FAT and some network disks have no links
-        _rename_exclusively(path, target)
+        if os.path.lexists(target):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target) from None
+        os.rename(path, target)
 
 
 def _rename_folder(path: str, target: str) -> None:
@@ -51,20 +61,8 @@ def _rename_folder(path: str, target: str) -> None:
         raise
 
 
-def _rename_exclusively(path: str, target: str) -> None:
-    """Rename by the system's own call that does not replace; by looking first where there is none."""
-    code = _system_rename(os.fsencode(path), os.fsencode(target))
-    if code == 0:
-        return
-    if code not in {errno.ENOSYS, errno.EINVAL, errno.ENOTSUP}:
-        raise OSError(code, os.strerror(code), target)
-    if os.path.lexists(target):
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target)
-    os.rename(path, target)
-
-
-def _system_rename(path: bytes, target: bytes) -> int:
-    """The error number of an exclusive rename: 0 where done, ENOSYS where the system has none."""
+def _rename_exclusively(path: bytes, target: bytes) -> int:
+    """The error number of a rename that replaces nothing: 0 where done, ENOSYS where there is none."""
     import ctypes
 
     library = ctypes.CDLL(None, use_errno=True)
