@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import subprocess
@@ -244,16 +245,16 @@ def test_folders_replace_nothing(tmp_path: Path) -> None:
 
 
 @posix
-@pytest.mark.parametrize("system", [True, False])
-def test_without_hard_links_names_are_still_not_taken(
-    system: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("links", [True, False])
+def test_names_are_not_taken_where_the_system_has_no_call_for_it(
+    links: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_links(*names: str) -> None:
         raise PermissionError(1, "Operation not permitted")
 
-    monkeypatch.setattr(os, "link", no_links)
-    if not system:
-        monkeypatch.setattr(renaming, "_system_rename", lambda path, target: 38)
+    monkeypatch.setattr(renaming, "_rename_exclusively", lambda path, target: errno.ENOSYS)
+    if not links:
+        monkeypatch.setattr(os, "link", no_links)
     write(tmp_path / "x", b"first")
     with pytest.raises(DestinationExistsError):
         write(tmp_path / "x", b"second")

@@ -16,7 +16,7 @@ import pytest
 
 import lora_convert
 from lora_convert.errors import LoraConvertError, NotEnoughSpaceError, OutputError, VerificationError
-from lora_convert.storage import atomic, writer
+from lora_convert.storage import atomic, renaming, writer
 from tests.storage.making import peft_folder
 
 CALLS = [name for name in ("open", "pwrite", "copy_file_range", "fsync", "link", "rename", "mkdir") if hasattr(os, name)]
@@ -56,8 +56,12 @@ def expected(tmp_path: Path, to: str) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("to", ["diffusers", "kohya", "peft"])
 @pytest.mark.parametrize("name", CALLS)
-def test_every_call_can_fail(name: str, to: str, tmp_path: Path) -> None:
+def test_every_call_can_fail(
+    name: str, to: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     source = peft_folder(tmp_path / "a")
+    if name == "link":  # used where the system has no rename that replaces nothing
+        monkeypatch.setattr(renaming, "_rename_exclusively", lambda path, target: errno.ENOSYS)
     right = expected(tmp_path, to)
     for failure in FAILURES:
         for after in range(30):
@@ -79,8 +83,18 @@ def test_every_call_can_fail(name: str, to: str, tmp_path: Path) -> None:
             pytest.fail(f"{name} is called more than 30 times")
 
 
-@pytest.mark.parametrize("to", ["diffusers", "peft"])
-def test_replacing_leaves_the_old_or_the_new(to: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("failure", FAILURES)
+def test_the_last_step_can_fail(
+    failure: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = getattr(errno, failure)
+    monkeypatch.setattr(renaming, "_rename_exclusively", lambda path, target: code)
+    with pytest.raises(OutputError, match="cannot be written"):
+        lora_convert.convert(str(peft_folder(tmp_path / "a")), "kohya", output=str(tmp_path / "o.safetensors"))
+    assert os.listdir(tmp_path) == ["a"]
+
+
+def test_replacing_leaves_the_old_or_the_new(tmp_path: Path) -> None:
     old, new = peft_folder(tmp_path / "a"), peft_folder(tmp_path / "b", lora_alpha=16)
     out = tmp_path / "o.safetensors"
     lora_convert.convert(str(old), "diffusers", output=str(out))
