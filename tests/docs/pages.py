@@ -34,6 +34,7 @@ _INSTALL = re.compile(r"^pip install .+? && (?=lora-convert)")
 _EXIT = re.compile(r"\s+# exit (\d+).*$")
 _SHELL = re.compile(r"[|<>;$&*]|^(for|while|if|eval) ", re.MULTILINE)
 _SECONDS = re.compile(r"\b\d+\.\d\d s\b")
+_WORST = re.compile(r"(largest relative difference \S+) \([^)]*\)")
 HOME = "/home/you"
 """Stands for the scratch folder in outputs."""
 
@@ -137,3 +138,8 @@ def normal(printed: str, folder: str) -> str:
     """An output as pages show it: durations, the scratch folder and trailing blanks made alike."""
     text = _SECONDS.sub("0.01 s", printed.replace(folder, HOME))
     return "".join(f"{line.rstrip()}\n" for line in text.splitlines()).rstrip("\n") + "\n"
+
+
+def comparable(output: str) -> str:
+    """An output without what may differ by machine: of equally large differences, any may be the largest."""
+    return _WORST.sub(r"\1", output)
