@@ -101,6 +101,19 @@ def test_modules_and_names_exist(path: Path) -> None:
             assert _resolves(span), f"{path.name}: {span}"
 
 
+@pytest.mark.parametrize("path", PAGES, ids=IDS)
+def test_programs_of_the_project_exist(path: Path) -> None:
+    for name in re.findall(
+        r"python (?:-m )?((?:tests|benchmarks|docs)[\w./]*)", path.read_text(encoding="utf-8")
+    ):
+        place = ROOT / (name if name.endswith(".py") else name.replace(".", "/"))
+        assert (
+            place.is_file()
+            or place.with_suffix(".py").is_file()
+            or (place / "__main__.py").is_file()
+        ), name
+
+
 def _resolves(dotted: str) -> bool:
     parts = dotted.split(".")
     for length in range(len(parts), 0, -1):
