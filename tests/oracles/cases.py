@@ -59,6 +59,9 @@ SHAPES_OF_SCALE: dict[str, dict[str, Any]] = {
     "DoRA, per module": {"r": 4, "lora_alpha": 6, "use_dora": True, **PER_MODULE},
 }
 
+PER_MODULE_SCALES = [name for name in SHAPES_OF_SCALE if "per module" in name]
+"""The harder half of them."""
+
 
 def configs(architecture: str, scale: dict[str, Any]) -> dict[str, dict[str, Any]]:
     backbone, targets = BACKBONES[architecture]

@@ -15,10 +15,16 @@ from tests.oracles.acting import (
     loaded_by_peft,
     saved,
 )
-from tests.oracles.cases import BACKBONES, SHAPES_OF_SCALE, TWO_PROJECTIONS, configs
+from tests.oracles.cases import (
+    BACKBONES,
+    PER_MODULE_SCALES,
+    SHAPES_OF_SCALE,
+    TWO_PROJECTIONS,
+    configs,
+)
 
 
-@pytest.mark.parametrize("scale", SHAPES_OF_SCALE)
+@pytest.mark.parametrize("scale", PER_MODULE_SCALES)
 @pytest.mark.parametrize("architecture", BACKBONES)
 def test_diffusers_to_peft(architecture: str, scale: str, tmp_path: Path) -> None:
     """Through Diffusers' one file and back: a folder a component, acting as the first ones did."""
