@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from lora_convert.algorithms import dora, lora
 from lora_convert.algorithms._contract import Algorithm, Factors, Part
 
 ALGORITHMS: dict[str, Algorithm] = {
@@ -11,18 +10,12 @@ ALGORITHMS: dict[str, Algorithm] = {
         title="LoRA: ΔW = scale · up · down, linear, convolution and Tucker",
         needs=("down", "up"),
         may=("mid", "bias"),
-        take_rows=lora.take_rows,
-        stack_rows=lora.stack_rows,
-        check=lora.check,
     ),
     "dora": Algorithm(
         name="dora",
         title="DoRA: a LoRA whose result is rescaled to a learned magnitude",
         needs=("down", "up", "magnitude"),
         may=("mid", "bias"),
-        take_rows=dora.take_rows,
-        stack_rows=dora.stack_rows,
-        check=dora.check,
     ),
 }
 

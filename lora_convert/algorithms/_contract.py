@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
@@ -27,33 +28,31 @@ class Part(NamedTuple):
     """Rows."""
 
 
-class TakeRows(Protocol):
-    """Rows of ΔW: ranges ``(start, stop)`` in the order wanted."""
+class Algebra(Protocol):
+    """What an algorithm's own module offers."""
 
-    def __call__(
+    def take_rows(
         self, module: str, factors: Factors, ranges: Sequence[tuple[int, int]], facts: Facts
-    ) -> Factors: ...
+    ) -> Factors:
+        """Rows of ΔW: ranges ``(start, stop)`` in the order wanted."""
 
+    def stack_rows(self, module: str, parts: Sequence[Part], facts: Facts) -> Factors:
+        """ΔWs one above the other; the parts' scales may differ."""
 
-class StackRows(Protocol):
-    """ΔWs one above the other; the parts' scales may differ."""
-
-    def __call__(self, module: str, parts: Sequence[Part], facts: Facts) -> Factors: ...
-
-
-class Check(Protocol):
-    """Raises ShapeError where the tensors of a module do not fit together."""
-
-    def __call__(self, module: str, tensors: Mapping[str, Expr]) -> None: ...
+    def check(self, module: str, tensors: Mapping[str, Expr]) -> None:
+        """Raise ShapeError where the tensors of a module do not fit together."""
 
 
 class Algorithm(NamedTuple):
-    """An algorithm: its roles and its algebra."""
+    """An algorithm: its roles, and where its algebra is."""
 
     name: str
     title: str
     needs: tuple[str, ...]
     may: tuple[str, ...]
-    take_rows: TakeRows
-    stack_rows: StackRows
-    check: Check
+
+    @property
+    def algebra(self) -> Algebra:
+        """The module of its name beside this one, imported when algebra is needed."""
+        found: Algebra = importlib.import_module(f"lora_convert.algorithms.{self.name}")
+        return found

@@ -16,10 +16,10 @@ from lora_convert.tensors.build import cast, rows, stack
 from lora_convert.tensors.dtypes import common
 
 if TYPE_CHECKING:
-    from lora_convert.tensors.expr import Expr
     from collections.abc import Mapping, Sequence
 
     from lora_convert.facts import Facts
+    from lora_convert.tensors.expr import Expr
 
 
 def by_output(magnitude: Expr) -> bool:

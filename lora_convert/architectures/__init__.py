@@ -10,6 +10,7 @@ from lora_convert.architectures._vocabulary import (
     Sign,
     fill,
     index,
+    roots,
     skeleton,
 )
 from lora_convert.architectures.flux import FLUX
@@ -30,5 +31,6 @@ __all__ = [
     "Sign",
     "fill",
     "index",
+    "roots",
     "skeleton",
 ]

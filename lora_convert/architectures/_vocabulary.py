@@ -148,6 +148,9 @@ def fill(pattern: str, numbers: Digits) -> str:
     return pattern.format(*numbers)
 
 
+_TELLING = 6
+"""Letters of a root that is looked for."""
+
 _INDEXES: dict[tuple[int, str], tuple[Component, dict[str, tuple[Entry, ...]]]] = {}
 
 
@@ -158,6 +161,14 @@ def index(component: Component, separator: str) -> dict[str, tuple[Entry, ...]]:
     if known is None:
         known = _INDEXES[id(component), separator] = component, _indexed(component, separator)
     return known[1]
+
+
+def roots(component: Component) -> frozenset[str]:
+    """How the names of a component's modules begin, in any namespace; short ones say nothing."""
+    names = (name for row in component.rows for name in (*row.diffusers, *row.model, row.native))
+    return frozenset(
+        skeleton(root)[0] for name in names if len(root := name.partition(".")[0]) >= _TELLING
+    )
 
 
 def _indexed(component: Component, separator: str) -> dict[str, tuple[Entry, ...]]:

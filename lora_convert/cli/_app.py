@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import sys
 from collections.abc import Sequence
@@ -93,6 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     from lora_convert.cli._errors import report
 
+    gc.disable()  # one command makes no cycles worth finding
     try:
         result: Any = app.main(args=arguments, prog_name="lora-convert", standalone_mode=False)
         code = result if isinstance(result, int) else 0
@@ -111,4 +113,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = 1
     except Exception as error:  # noqa: BLE001 - typed errors become messages, others are raised again
         code = report(error, json="--json" in (arguments or sys.argv[1:]))
+    gc.freeze()  # nor does taking everything apart at the end free anything
     sys.exit(code)

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from lora_convert.architectures import ARCHITECTURES, skeleton
-from lora_convert.conversion.signs import names_itself, odd_shapes, signs
+from lora_convert.architectures import ARCHITECTURES, roots, skeleton
+from lora_convert.conversion.signs import evidence, names_itself
 from lora_convert.conversion.spelling import (
     BASE,
     UNKNOWN_COMPONENT,
     Reading,
     Spelling,
     find,
+    read_key,
     spelling,
-    unwrapped,
 )
 from lora_convert.formats import FORMATS, known_as
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _ENOUGH = 0.75
 """Share of an adapter's keys that an architecture must have; below, the names are someone else's."""
 
-_SHORTLIST = 4
+_MOST_CANDIDATES = 5
 
 
 class Candidate(NamedTuple):
@@ -63,18 +63,36 @@ class Detection(NamedTuple):
         return len(self.readings)
 
 
-class _Trial(NamedTuple):
+class _Group(NamedTuple):
+    """Keys that look alike with their numbers abstracted."""
+
+    text: str
+    members: list[tuple[str, tuple[str, ...]]]
+    """Keys with their numbers."""
+
+
+class _Count(NamedTuple):
+    """How many keys a spelling reads, and how many of those are of foreign algorithms."""
+
     spelling: Spelling
-    readings: dict[str, Reading]
-    foreign: dict[str, Reading]
-    rank: tuple[float, ...]
+    read: int
+    foreign: int
+    base: int
 
     @property
     def candidate(self) -> Candidate:
-        known = self.spelling.architecture is not None or self.spelling.format.separator == "."
-        return Candidate(
-            self.spelling.format.name, self.spelling.name, len(self.readings) if known else 0
-        )
+        told = self.spelling.architecture is not None or self.spelling.format.separator == "."
+        # the alphas beside foreign tensors belong to their algorithm
+        explained = self.read + self.base if told and not self.foreign else 0
+        return Candidate(self.spelling.format.name, self.spelling.name, explained)
+
+
+class _Trial(NamedTuple):
+    """Every key read by one spelling."""
+
+    spelling: Spelling
+    readings: dict[str, Reading]
+    foreign: dict[str, Reading]
 
 
 def detect(
@@ -87,84 +105,106 @@ def detect(
     """
     keys = tuple(header.tensors)
     groups = _groups(keys)
-    wrapped = any(".base_layer." in key for key in keys)
-    tried = [
-        _trial(bound, header, wrapped=wrapped, component=component)
-        for bound in _shortlist(groups, architecture)
-    ]
-    trials = [trial for trial in tried if trial.readings or trial.foreign]
-    trials.sort(key=lambda trial: trial.rank, reverse=True)
-    best = _chosen(trials, forced=architecture is not None)
+    wrapped = any(".base_layer." in group.text for group in groups)
+    counts = _counts(groups, architecture, wrapped=wrapped)
+    trials = [_trial(count.spelling, groups, wrapped, component) for count in _best(counts)]
+    best = _chosen(trials, counts, header, forced=architecture is not None)
     unexplained = tuple(key for key in keys if best is None or key not in best.readings)
-    foreign_title = known_as(unexplained)
-    if best is None or (foreign_title and not best.foreign):
-        return Detection(None, None, {}, {}, keys, _candidates(trials), foreign_title, False)
-    if best.candidate.explained == 0 and not best.foreign:
-        return Detection(
-            best.spelling.format.name, None, {}, {}, keys, (best.candidate,), "", False
-        )
+    title = known_as(unexplained) if unexplained else ""
+    candidates = _candidates(counts)
+    if best is None or (title and not best.foreign):
+        return Detection(None, None, {}, {}, keys, candidates, title, False)
+    chosen = _candidate(best)
+    if chosen.explained == 0 and not best.foreign:
+        return Detection(chosen.format, None, {}, {}, keys, (chosen,), "", False)
     return Detection(
-        best.spelling.format.name,
-        best.spelling.name,
+        chosen.format,
+        chosen.architecture,
         best.readings,
         best.foreign,
         unexplained,
-        (best.candidate, *(c for c in _candidates(trials) if c != best.candidate)),
+        (chosen, *(c for c in candidates if c[:2] != chosen[:2])),
         "",
-        _is_ambiguous(best, trials),
+        _is_ambiguous(best, trials, header),
     )
 
 
-def _groups(keys: tuple[str, ...]) -> dict[str, list[str]]:
-    """Keys by what they look like with their numbers abstracted."""
-    groups: dict[str, list[str]] = {}
+def _groups(keys: tuple[str, ...]) -> list[_Group]:
+    groups: dict[str, _Group] = {}
     for key in keys:
-        groups.setdefault(skeleton(key)[0], []).append(key)
-    return groups
+        text, digits = skeleton(key)
+        if text not in groups:
+            groups[text] = _Group(text, [])
+        groups[text].members.append((key, digits))
+    return list(groups.values())
 
 
-def _shortlist(groups: dict[str, list[str]], architecture: str | None) -> list[Spelling]:
-    """The few spellings worth a full parse, by one key of each group."""
-    names: list[str | None] = [architecture] if architecture else [*ARCHITECTURES, None]
-    scored = []
+def _counts(groups: list[_Group], architecture: str | None, *, wrapped: bool) -> list[_Count]:
+    """What each format and architecture reads of the keys, the most first."""
+    names: list[str | None] = [architecture] if architecture else [*_showing(groups), None]
+    counts = []
     for format_ in FORMATS.values():
         for name in names:
-            bound = spelling(format_.name, name)
-            score = sum(len(group) for group in groups.values() if bound.parse(group[0]))
-            if score:
-                scored.append((score, bound))
-    scored.sort(key=lambda pair: (-pair[0], pair[1].architecture is None))
-    best = scored[0][0] if scored else 0
-    generic = [bound for score, bound in scored if bound.architecture is None][:1]
-    likely = [bound for score, bound in scored if bound.architecture and 4 * score >= best]
-    return likely[:_SHORTLIST] + generic
+            count = _count(spelling(format_.name, name), groups, wrapped=wrapped)
+            if count.read:
+                counts.append(count)
+    counts.sort(key=lambda count: (-count.read - count.base, count.spelling.architecture is None))
+    return counts
 
 
-def _trial(bound: Spelling, header: Header, *, wrapped: bool, component: str | None) -> _Trial:
+def _showing(groups: list[_Group]) -> list[str]:
+    """Architectures of which some key shows a root; all where none does."""
+    text = "\n".join(group.text for group in groups)
+    shown = [
+        name
+        for name, architecture in ARCHITECTURES.items()
+        if any(root in text for component in architecture.components for root in roots(component))
+    ]
+    return shown or list(ARCHITECTURES)
+
+
+def _count(bound: Spelling, groups: list[_Group], *, wrapped: bool) -> _Count:
+    read = foreign = base = 0
+    for group in groups:
+        recipes = bound.recipes(group.text)
+        fitting = (
+            sum(any(r.fits(digits) for r in recipes) for _, digits in group.members)
+            if recipes
+            else 0
+        )
+        read += fitting
+        foreign += fitting if recipes and recipes[0].foreign else 0
+        if wrapped and bound.format.wrapped and not recipes and bound.is_base(group.text):
+            base += len(group.members)
+    return _Count(bound, read, foreign, base)
+
+
+def _best(counts: list[_Count]) -> list[_Count]:
+    """The counts worth reading in full: those that tie at the top, and the best without an architecture."""
+    bound = [count for count in counts if count.spelling.architecture]
+    loose = [count for count in counts if not count.spelling.architecture]
+    return [count for count in bound if count[1:] == bound[0][1:]] + loose[:1]
+
+
+def _trial(bound: Spelling, groups: list[_Group], wrapped: bool, component: str | None) -> _Trial:
     readings: dict[str, Reading] = {}
     foreign: dict[str, Reading] = {}
-    for key in header.tensors:
-        reading = bound.parse(key)
-        if reading is None and wrapped and bound.format.wrapped and bound.is_base(key):
-            reading = Reading("", unwrapped(key), "diffusers", BASE, "", "", False)
-        if reading is None:
-            continue
-        if reading.role != BASE:
-            reading = _placed(reading, component)
-        (foreign if reading.foreign else readings)[key] = reading
-    if wrapped and not any(reading.role != BASE for reading in readings.values()):
-        readings.clear()
+    for group in groups:
+        recipes = bound.recipes(group.text)
+        if not recipes and wrapped and bound.format.wrapped and bound.is_base(group.text):
+            frozen = Reading("", "", "diffusers", BASE, "", "", False)
+            readings.update((key, frozen) for key, _ in group.members)
+        for key, digits in group.members if recipes else ():
+            reading = read_key(recipes, digits)
+            if reading is not None:
+                (foreign if reading.foreign else readings)[key] = _placed(reading, component)
     modules = {(r.component, r.module) for r in foreign.values()}
     for key in [
-        key for key, r in readings.items() if (r.component, r.module) in modules and r.role != BASE
+        key for key, r in readings.items() if modules and (r.component, r.module) in modules
     ]:
         # alpha, magnitude and the like belong to the foreign algorithm of their module
         foreign[key] = readings.pop(key)
-    held, broken = signs(bound.architecture, header, readings)
-    named = len(readings) + len(foreign)
-    odd = odd_shapes(bound.architecture, header, readings)
-    rank = (named, bound.architecture is not None, -broken, held, -odd)
-    return _Trial(bound, readings, foreign, rank)
+    return _Trial(bound, readings, foreign)
 
 
 def _placed(reading: Reading, component: str | None) -> Reading:
@@ -174,40 +214,56 @@ def _placed(reading: Reading, component: str | None) -> Reading:
     return reading if reading.component else reading._replace(component=UNKNOWN_COMPONENT)
 
 
-def _chosen(trials: list[_Trial], *, forced: bool) -> _Trial | None:
+def _chosen(
+    trials: list[_Trial], counts: list[_Count], header: Header, *, forced: bool
+) -> _Trial | None:
     """The best trial; one without an architecture only where no architecture has enough of the names."""
-    if not trials:
-        return None
     bound = [trial for trial in trials if trial.spelling.architecture]
     loose = [trial for trial in trials if not trial.spelling.architecture]
+    if len(bound) > 1:
+        bound.sort(
+            key=lambda trial: evidence(trial.spelling.architecture, header, trial.readings),
+            reverse=True,
+        )
     if not loose or forced:
-        return trials[0]
-    generic = loose[0]
-    adapter_keys = sum(reading.role != BASE for reading in generic.readings.values()) + len(
-        generic.foreign
-    )
+        return bound[0] if bound else None
+    everything = next(count.read for count in counts if count.spelling is loose[0].spelling)
     for trial in bound:
         own = sum(reading.role != BASE for reading in trial.readings.values()) + len(trial.foreign)
-        evident = names_itself(trial.spelling.architecture, trial.readings, trial.rank)
-        if own >= _ENOUGH * adapter_keys and evident:
+        if own >= _ENOUGH * everything and names_itself(
+            trial.spelling.architecture, header, {**trial.readings, **trial.foreign}
+        ):
             return trial
-    return generic
+    return loose[0]
 
 
-def _candidates(trials: list[_Trial]) -> tuple[Candidate, ...]:
-    return tuple(
-        trial.candidate for trial in trials if trial.spelling.architecture or not trials[1:]
-    )
+def _candidate(trial: _Trial) -> Candidate:
+    told = trial.spelling.architecture is not None or trial.spelling.format.separator == "."
+    explained = len(trial.readings) if told else 0
+    return Candidate(trial.spelling.format.name, trial.spelling.name, explained)
 
 
-def _is_ambiguous(best: _Trial, trials: list[_Trial]) -> bool:
+def _candidates(counts: list[_Count]) -> tuple[Candidate, ...]:
+    known = [count.candidate for count in counts if count.spelling.architecture]
+    return tuple(known[:_MOST_CANDIDATES])
+
+
+def _is_ambiguous(best: _Trial, trials: list[_Trial], header: Header) -> bool:
     """Whether an architecture as good as the best, signs included, has other maps for the modules present."""
-    return any(
-        trial.rank == best.rank and trial.spelling.architecture and _maps(trial) != _maps(best)
+    rivals = [
+        trial
         for trial in trials
-        if trial is not best
+        if trial.spelling.architecture
+        and trial is not best
         and trial.spelling.format == best.spelling.format
-        and best.spelling.architecture
+    ]
+    if not rivals or best.spelling.architecture is None:
+        return False
+    weight = evidence(best.spelling.architecture, header, best.readings)
+    return any(
+        evidence(rival.spelling.architecture, header, rival.readings) == weight
+        and _maps(rival) != _maps(best)
+        for rival in rivals
     )
 
 
@@ -215,8 +271,7 @@ def _maps(trial: _Trial) -> set[tuple[str, str, str]]:
     """What each module present is called in both namespaces."""
     maps = set()
     for reading in trial.readings.values():
-        if reading.role != BASE:
-            entry, _ = find(trial.spelling.architecture, reading.module, reading.component)
-            if entry is not None:
-                maps.add((reading.module, entry.row.native, entry.row.diffusers[0]))
+        entry, _ = find(trial.spelling.architecture, reading.module, reading.component)
+        if entry is not None:
+            maps.add((reading.module, entry.row.native, entry.row.diffusers[0]))
     return maps

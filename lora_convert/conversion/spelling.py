@@ -57,10 +57,10 @@ class _Recipe(NamedTuple):
     foreign: str
     told: bool
 
-    def read(self, digits: tuple[str, ...]) -> Reading | None:
-        for place, digit in self.literal:
-            if digits[place] != digit:
-                return None
+    def fits(self, digits: tuple[str, ...]) -> bool:
+        return all(digits[place] == digit for place, digit in self.literal)
+
+    def read(self, digits: tuple[str, ...]) -> Reading:
         module = self.module.format(*[digits[place] for place in self.wild])
         adapter = self.adapter.format(*[digits[place] for place in self.adapter_wild])
         return Reading(
@@ -117,20 +117,18 @@ class Spelling:
 
     def parse(self, key: str) -> Reading | None:
         """What `key` says, or None where this spelling has no such key."""
-        if self.format.separator == ".":
-            key = unwrapped(key)
         text, digits = skeleton(key)
-        recipes = self._recipes.get(text)
-        if recipes is None:
-            recipes = self._recipes[text] = tuple(self._learn(text))
-        for recipe in recipes:
-            reading = recipe.read(digits)
-            if reading is not None:
-                return reading
-        return None
+        return read_key(self.recipes(text), digits)
+
+    def recipes(self, text: str) -> tuple[_Recipe, ...]:
+        """Every way to read the keys of a skeleton, the likeliest first."""
+        known = self._recipes.get(text)
+        if known is None:
+            inner = unwrapped(text) if self.format.separator == "." else text
+            known = self._recipes[text] = tuple(self._learn(inner))
+        return known
 
     def _learn(self, text: str) -> Iterator[_Recipe]:
-        """Every way to read the keys of a skeleton, the likeliest first."""
         for ending, body, adapter in self._matching_endings(text):
             for prefix, component in self._prefixes:
                 start, numbers = skeleton(prefix)
@@ -233,6 +231,14 @@ class Spelling:
         if prefixes is None:
             prefixes = (f"{component}{self.format.separator}",)
         return f"{prefixes[0]}{module.replace('.', self.format.separator)}{ending.text.format(adapter)}"
+
+
+def read_key(recipes: tuple[_Recipe, ...], digits: tuple[str, ...]) -> Reading | None:
+    """What the first recipe that fits a key's numbers makes of them."""
+    for recipe in recipes:
+        if recipe.fits(digits):
+            return recipe.read(digits)
+    return None
 
 
 def find(

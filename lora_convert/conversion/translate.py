@@ -72,7 +72,7 @@ def _from_row(place: _Place, delta: Delta, namespace: Namespace, facts: Facts) -
     else:
         ranges = [[bounds] for bounds in _bounds(place.row, height, delta)]
     factors = Factors(delta.tensors, delta.scale)
-    take = ALGORITHMS[delta.algorithm].take_rows
+    take = ALGORITHMS[delta.algorithm].algebra.take_rows
     return [
         _with(delta, take(delta.module, factors, wanted, facts))._replace(
             module=name, namespace=namespace
@@ -127,7 +127,7 @@ def _native(name: str, members: list[tuple[_Place, Delta]], facts: Facts) -> Del
         return delta._replace(module=name, namespace="native")
     if row.halves_swapped:
         height = _height(delta.tensors)
-        take = ALGORITHMS[delta.algorithm].take_rows
+        take = ALGORITHMS[delta.algorithm].algebra.take_rows
         ranges = [(height // 2, height), (0, height // 2)]
         factors = take(name, Factors(delta.tensors, delta.scale), ranges, facts)
     elif len(row.diffusers) == 1:
@@ -151,7 +151,7 @@ def _fused(name: str, row: Row, members: list[tuple[_Place, Delta]], facts: Fact
         delta = by_member.get(member)
         factors = Factors(delta.tensors, delta.scale) if delta else None
         parts.append(Part(factors, share * unit))
-    return ALGORITHMS[algorithms.pop()].stack_rows(name, parts, facts)
+    return ALGORITHMS[algorithms.pop()].algebra.stack_rows(name, parts, facts)
 
 
 def _refuse_doubles(deltas: list[Delta]) -> None:

@@ -232,9 +232,7 @@ def _patterns(values: Mapping[str, float], default: float) -> dict[str, float]:
     A name matches the end of longer ones too, so one that is the end of another is anchored.
     """
     listed = {module: value for module, value in values.items() if value != default}
-    ends = {
-        module for module in listed if any(other.endswith(f".{module}") for other in values)
-    }
+    ends = {module for module in listed if any(other.endswith(f".{module}") for other in values)}
     return {
         f"^{module}" if module in ends else module: _plain(value)
         for module, value in sorted(listed.items())

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lora_convert.adapter import Adapter, Delta, Scale
 from lora_convert.architectures import ARCHITECTURES
-from lora_convert.conversion.read import chosen_adapter, gather, read
+from lora_convert.conversion.gather import chosen_adapter, gather
+from lora_convert.conversion.read import read
 from lora_convert.conversion.translate import translate
 from lora_convert.errors import UnknownArchitectureError, UnknownFormatError
 from lora_convert.formats import FORMATS

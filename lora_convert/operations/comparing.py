@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lora_convert.algorithms import Factors
 from lora_convert.algorithms.lora import without_mid
-from lora_convert.tensors.evaluate import low_rank_difference, vector_difference
+from lora_convert.tensors.norms import Product, product_difference, vector_difference
 
 if TYPE_CHECKING:
     from lora_convert.adapter import Adapter, Delta
@@ -120,9 +120,9 @@ def _relative(one: Delta, other: Delta, facts: Facts, read: Callable[[Range], by
         without_mid(Factors(one.tensors, one.scale)),
         without_mid(Factors(other.tensors, other.scale)),
     )
-    relative = low_rank_difference(
-        (ours.tensors["up"], ours.tensors["down"], ours.scale.value),
-        (theirs.tensors["up"], theirs.tensors["down"], theirs.scale.value),
+    relative = product_difference(
+        Product(ours.tensors["up"], ours.tensors["down"], ours.scale.value),
+        Product(theirs.tensors["up"], theirs.tensors["down"], theirs.scale.value),
         read,
     )
     for role, factors in (

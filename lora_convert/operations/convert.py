@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lora_convert.architectures import ARCHITECTURES
 from lora_convert.conversion.fit import computed_notes, fit
-from lora_convert.conversion.read import chosen_adapter, gather, read
+from lora_convert.conversion.gather import chosen_adapter, gather
+from lora_convert.conversion.read import read
 from lora_convert.conversion.spelling import UNKNOWN_COMPONENT, Spelling, spelling
 from lora_convert.conversion.translate import translate
 from lora_convert.conversion.write import write

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lora_convert.conversion.read import Gathered, gather
+from lora_convert.conversion.gather import Gathered, gather
 from lora_convert.conversion.spelling import BASE
 from lora_convert.storage.probe import blocks
 from lora_convert.tensors.dtypes import FLOATS
-from lora_convert.tensors.evaluate import finite_and_zero
+from lora_convert.tensors.norms import finite_and_zero
 
 if TYPE_CHECKING:
     from lora_convert.conversion.detect import Detection

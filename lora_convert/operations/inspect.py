@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lora_convert.conversion.read import Gathered, adapters, gather
+from lora_convert.conversion.gather import Gathered, adapters, gather
 from lora_convert.errors import EXIT_DONE, EXIT_UNRECOGNISED, LoraConvertError
 from lora_convert.operations.opening import Opened, open_adapter
 from lora_convert.operations.scaling import scale_sources

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lora_convert.architectures import ARCHITECTURES
 from lora_convert.conversion.detect import detect
-from lora_convert.conversion.read import gather, read
+from lora_convert.conversion.gather import gather
+from lora_convert.conversion.read import read
 from lora_convert.conversion.scales import ScaleSources, header_configs
 from lora_convert.conversion.translate import translate
 from lora_convert.errors import VerificationError

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from lora_convert.adapter import Adapter
-    from lora_convert.conversion.read import Gathered
+    from lora_convert.conversion.gather import Gathered
     from lora_convert.operations.opening import Opened
 
 

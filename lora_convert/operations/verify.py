@@ -6,7 +6,8 @@ import time
 from typing import TYPE_CHECKING
 
 from lora_convert.architectures import ARCHITECTURES
-from lora_convert.conversion.read import chosen_adapter, gather, read
+from lora_convert.conversion.gather import chosen_adapter, gather
+from lora_convert.conversion.read import read
 from lora_convert.conversion.translate import translate
 from lora_convert.operations.comparing import compare
 from lora_convert.operations.opening import Opened, open_adapter

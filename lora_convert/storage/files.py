@@ -12,7 +12,7 @@ from lora_convert.storage.positions import read_at
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-BLOCK = 1 << 20
+BLOCK = 1 << 17
 """Bytes moved at a time where Python moves them."""
 
 _FLAGS = (

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import secrets
 import time
 
 TEMPORARY = ".lora-convert-tmp"
@@ -27,6 +26,8 @@ _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 
 def temporary_path(target: str) -> str:
     """A new hidden name in the folder of `target`."""
+    import secrets
+
     folder, name = os.path.split(target)
     kept = name.encode("utf-8", "ignore")[:_KEPT_BYTES].decode("utf-8", "ignore")
     return os.path.join(folder, f".{kept}.{secrets.token_hex(_TOKEN_BYTES)}{TEMPORARY}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from math import isnan
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from lora_convert.errors import NotExpressibleError
@@ -106,16 +105,6 @@ def computed_blocks(expr: Expr, read: Read) -> Iterator[bytes]:
         yield evaluate(rows(expr, start, min(start + step, height)), read).tobytes()
 
 
-def finite_and_zero(expr: Expr, read: Read) -> tuple[bool, bool]:
-    """Whether all elements are finite, and whether all are zero."""
-    import numpy
-
-    values = evaluate(expr, read)
-    if values.dtype.itemsize < 4:
-        values = values.astype("float32")
-    return bool(numpy.isfinite(values).all()), not values.any()
-
-
 def product(tensors: Mapping[str, Array], scale: float) -> Array:
     """Scale · up · (mid ·) down in float64, in the shape of the module's weight."""
     import numpy
@@ -126,77 +115,6 @@ def product(tensors: Mapping[str, Array], scale: float) -> Array:
         down = numpy.einsum("rqhw,qi->rihw", tensors["mid"].astype("float64"), flat)
     wide = scale * (up.reshape(up.shape[0], -1) @ down.reshape(down.shape[0], -1))
     return numpy.asarray(wide.reshape(up.shape[0], *down.shape[1:]))
-
-
-def low_rank_difference(
-    one: tuple[Expr, Expr, float], other: tuple[Expr, Expr, float], read: Read
-) -> float:
-    """‖s₁·U₁·D₁ − s₂·U₂·D₂‖ / ‖s₁·U₁·D₁‖ of two products (up, down, scale), Frobenius, in float64.
-
-    The products are never built: with QR of the stacked factors the norm is that of a small matrix.
-    Zero where both are zero, infinite where shapes differ or only the first is zero.
-    """
-    import numpy
-
-    up1, down1, scale1 = _matrices(one, read)
-    up2, down2, scale2 = _matrices(other, read)
-    if up1.shape[0] != up2.shape[0] or down1.shape[1] != down2.shape[1]:
-        return float("inf")
-    if up1.shape == up2.shape and not (_same_gaps(up1, up2) and _same_gaps(down1, down2)):
-        return float("inf")
-    if down1.shape == down2.shape and numpy.array_equal(down1, down2):
-        change = up1 * scale1 - up2 * scale2
-        return _ratio(_product_norm(change, down1), _product_norm(up1 * scale1, down1))
-    ups = numpy.hstack([up1 * scale1, up2 * -scale2])
-    downs = numpy.vstack([down1, down2])
-    return _ratio(_product_norm(ups, downs), _product_norm(up1 * scale1, down1))
-
-
-def _matrices(product: tuple[Expr, Expr, float], read: Read) -> tuple[Array, Array, float]:
-    up, down, scale = product
-    tall = evaluate(up, read).astype("float64").reshape(up.shape[0], -1)
-    wide = evaluate(down, read).astype("float64").reshape(down.shape[0], -1)
-    return tall, wide, scale
-
-
-def _same_gaps(one: Array, other: Array) -> bool:
-    """Whether two arrays are not finite at the same places; those are zeroed, the rest is compared."""
-    import numpy
-
-    gaps = ~numpy.isfinite(one)
-    if not numpy.array_equal(gaps, ~numpy.isfinite(other)):
-        return False
-    one[gaps] = other[gaps] = 0.0
-    return True
-
-
-def _product_norm(up: Array, down: Array) -> float:
-    import numpy
-
-    if not up.any():
-        return 0.0
-    left = numpy.asarray(numpy.linalg.qr(up, mode="r"))
-    right = numpy.asarray(numpy.linalg.qr(down.T, mode="r"))
-    return float(numpy.linalg.norm(left @ right.T))
-
-
-def _ratio(difference: float, norm: float) -> float:
-    """The quotient; a NaN anywhere is an infinite difference."""
-    if difference == 0.0:
-        return 0.0
-    quotient = difference / norm if norm else float("inf")
-    return float("inf") if isnan(quotient) else quotient
-
-
-def vector_difference(one: Expr, other: Expr, factors: tuple[float, float], read: Read) -> float:
-    """Norm of the difference of two vectors times their factors, over the norm of the first."""
-    import numpy
-
-    ours = evaluate(one, read).astype("float64").ravel() * factors[0]
-    theirs = evaluate(other, read).astype("float64").ravel() * factors[1]
-    if ours.shape != theirs.shape:
-        return float("inf")
-    return _ratio(float(numpy.linalg.norm(ours - theirs)), float(numpy.linalg.norm(ours)))
 
 
 def held(array: Array) -> Held:
