@@ -69,7 +69,8 @@ class Staged:
             raise OutputError(
                 f"{self.target}: published, durability unknown: the disk did not confirm the name"
                 f" ({error.strerror})",
-                why="it is whole, but may be gone after a power cut", hint="check the disk, then: sync",
+                why="it is whole, but may be gone after a power cut",
+                hint="check the disk, then: sync",
             ) from error
 
     def close(self) -> None:
@@ -161,11 +162,15 @@ def _typed(error: OSError, target: str, needed: int) -> OutputError:
         free = free_space(folder)
         if free is not None and free < needed:
             return NotEnoughSpaceError(folder, needed, free)
-    hints = {errno.ENOSPC: "choose another disk with -o", errno.EDQUOT: "choose another disk with -o",
-             errno.EFBIG: "choose a disk that holds larger files with -o"}
+    hints = {
+        errno.ENOSPC: "choose another disk with -o",
+        errno.EDQUOT: "choose another disk with -o",
+        errno.EFBIG: "choose a disk that holds larger files with -o",
+    }
     return OutputError(
         f"{target}: cannot be written: {error.strerror or error}",
-        why="nothing partial was left under that name", hint=hints.get(error.errno or 0, ""),
+        why="nothing partial was left under that name",
+        hint=hints.get(error.errno or 0, ""),
     )
 
 

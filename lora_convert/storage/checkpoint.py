@@ -71,7 +71,9 @@ class Checkpoint:
 
     def is_source(self, path: str) -> bool:
         """Whether `path` is one of the files."""
-        return any(os.path.exists(path) and os.path.samefile(path, file.path) for file in self.files)
+        return any(
+            os.path.exists(path) and os.path.samefile(path, file.path) for file in self.files
+        )
 
     def close(self) -> None:
         """Close all files."""
@@ -82,7 +84,10 @@ class Checkpoint:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.close()
 
@@ -101,5 +106,7 @@ def _check_promises(weights: WeightFiles, header: Header) -> None:
     missing = [name for name in weights.promised if name not in header.tensors]
     if missing:
         raise CorruptCheckpointError(
-            weights.path, f"lists {len(missing)} tensors that no shard holds, for example {missing[0]!r}",
-            hint=_AGAIN)
+            weights.path,
+            f"lists {len(missing)} tensors that no shard holds, for example {missing[0]!r}",
+            hint=_AGAIN,
+        )

@@ -22,7 +22,9 @@ def read_document(path: str) -> object:
     file = SourceFile(path)
     try:
         if file.size > MAX_DOCUMENT:
-            raise CorruptCheckpointError(path, f"has {file.size:,} bytes; the limit is {MAX_DOCUMENT:,}")
+            raise CorruptCheckpointError(
+                path, f"has {file.size:,} bytes; the limit is {MAX_DOCUMENT:,}"
+            )
         text = file.read(0, file.size)
     finally:
         file.close()

@@ -54,7 +54,9 @@ class SourceFile:
             data = read_at(self.descriptor, size, start)
         except OSError as error:
             raise CorruptCheckpointError(
-                self.path, f"cannot be read at byte {start:,}: {error.strerror}", hint="check the disk"
+                self.path,
+                f"cannot be read at byte {start:,}: {error.strerror}",
+                hint="check the disk",
             ) from error
         if len(data) < size:
             raise CorruptCheckpointError(

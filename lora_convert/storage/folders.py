@@ -70,10 +70,16 @@ def parts_of(folder: str, components: Collection[str]) -> WeightFiles | None:
         inner = os.path.join(folder, name)
         if name in components and os.path.isdir(inner):
             ranked = ranked_weights(inner)
-            if ranked and len(ranked[0]) == 1 and _rank(os.path.basename(ranked[0][0].path)) < len(_RANKED):
+            if (
+                ranked
+                and len(ranked[0]) == 1
+                and _rank(os.path.basename(ranked[0][0].path)) < len(_RANKED)
+            ):
                 files += ranked[0][0].files
                 parts += [name] * len(ranked[0][0].files)
-    return WeightFiles(folder, tuple(files), tuple(parts), "folder of safetensors") if files else None
+    return (
+        WeightFiles(folder, tuple(files), tuple(parts), "folder of safetensors") if files else None
+    )
 
 
 def subfolders_with_weights(folder: str) -> list[str]:
@@ -81,7 +87,11 @@ def subfolders_with_weights(folder: str) -> list[str]:
     found = []
     for name in sorted(_names(folder)):
         inner = os.path.join(folder, name)
-        if os.path.isdir(inner) and not os.path.islink(inner) and any(map(_is_usual, _names(inner))):
+        if (
+            os.path.isdir(inner)
+            and not os.path.islink(inner)
+            and any(map(_is_usual, _names(inner)))
+        ):
             found.append(inner)
     return found
 
@@ -94,7 +104,9 @@ def _names(folder: str) -> list[str]:
     try:
         return [name for name in os.listdir(folder) if not is_temporary(name)]
     except OSError as error:
-        raise CheckpointNotFoundError(folder, f"{folder}: cannot be listed: {error.strerror}") from error
+        raise CheckpointNotFoundError(
+            folder, f"{folder}: cannot be listed: {error.strerror}"
+        ) from error
 
 
 def _rank(name: str) -> int:
@@ -112,8 +124,11 @@ def _sharded(index: str) -> WeightFiles:
     folder = os.path.dirname(index)
     for name in names.values():
         if not isinstance(name, str) or not _is_plain(name):
-            raise CorruptCheckpointError(index, f"its weight_map names {name!r}",
-                                         why="a shard must be a file of the index's own folder")
+            raise CorruptCheckpointError(
+                index,
+                f"its weight_map names {name!r}",
+                why="a shard must be a file of the index's own folder",
+            )
     shards = [os.path.join(folder, name) for name in dict.fromkeys(names.values())]
     parts = ("",) * len(shards)
     return WeightFiles(index, tuple(sorted(shards)), parts, "sharded safetensors", tuple(names))
@@ -129,4 +144,9 @@ def _sharded_if_sound(index: str) -> WeightFiles:
 
 def _is_plain(name: str) -> bool:
     """Whether a name is a file's, under the rules of POSIX and Windows alike."""
-    return bool(name) and name not in {".", ".."} and not set(name) & set('/\\:\0') and name.isprintable()
+    return (
+        bool(name)
+        and name not in {".", ".."}
+        and not set(name) & set("/\\:\0")
+        and name.isprintable()
+    )

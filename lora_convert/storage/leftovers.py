@@ -64,7 +64,9 @@ def remove_leftovers(folder: str) -> None:
     except OSError:
         return
     for entry in found:
-        with contextlib.suppress(OSError):  # another's, or already gone: the output does not need it away
+        with contextlib.suppress(
+            OSError
+        ):  # another's, or already gone: the output does not need it away
             _remove_if_dead(entry)
 
 
@@ -88,7 +90,10 @@ def remove(path: str) -> None:
     """Remove a temporary file, or a temporary folder with all in it; links in it are not followed."""
     try:
         os.unlink(path)
-    except (IsADirectoryError, PermissionError):  # which of them for a folder, is the system's choice
+    except (
+        IsADirectoryError,
+        PermissionError,
+    ):  # which of them for a folder, is the system's choice
         import shutil
 
         shutil.rmtree(path)

@@ -42,7 +42,9 @@ class ByteFacts:
         first, last = row, 0
         for data in self._whole_rows(expr, row):
             first = next((at for at in range(first) if data[at::row].strip(b"\0")), first)
-            last = next((at + 1 for at in range(row - 1, last - 1, -1) if data[at::row].strip(b"\0")), last)
+            last = next(
+                (at + 1 for at in range(row - 1, last - 1, -1) if data[at::row].strip(b"\0")), last
+            )
             if (first, last) == (0, row):
                 break
         column = row // width

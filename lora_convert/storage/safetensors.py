@@ -184,18 +184,24 @@ def _check_tiling(file: SourceFile, sources: list[Source], data_start: int) -> N
             raise CorruptCheckpointError(file.path, f"tensor {source.name!r} {problem}")
         end = source.start + source.size
     if end != file.size:
-        raise CorruptCheckpointError(file.path, f"has {file.size - end:,} bytes after its last tensor")
+        raise CorruptCheckpointError(
+            file.path, f"has {file.size - end:,} bytes after its last tensor"
+        )
 
 
 def read_scalars(file: SourceFile, sources: dict[str, Source]) -> dict[str, tuple[float, ...]]:
     """The values of tensors of at most eight elements and one dimension."""
     small = [
-        source for source in sources.values()
+        source
+        for source in sources.values()
         if source.dtype in _DECODERS and len(source.shape) <= 1 and sum(source.shape) <= 8
     ]
     if len(small) > MAX_SCALARS:
         raise CorruptCheckpointError(file.path, f"holds more than {MAX_SCALARS:,} scalars")
-    return {source.name: _decoded(source.dtype, file.read(source.start, source.size)) for source in small}
+    return {
+        source.name: _decoded(source.dtype, file.read(source.start, source.size))
+        for source in small
+    }
 
 
 def _decoded(dtype: str, data: bytes) -> tuple[float, ...]:
@@ -225,6 +231,18 @@ def _float8(byte: int) -> float:
 
 
 _DECODERS = {
-    "F64": "<d", "F32": "<f", "F16": "<e", "BF16": "<f", "F8_E5M2": "<e", "F8_E4M3": "",
-    "I64": "<q", "I32": "<i", "I16": "<h", "I8": "<b", "U64": "<Q", "U32": "<I", "U16": "<H", "U8": "<B",
+    "F64": "<d",
+    "F32": "<f",
+    "F16": "<e",
+    "BF16": "<f",
+    "F8_E5M2": "<e",
+    "F8_E4M3": "",
+    "I64": "<q",
+    "I32": "<i",
+    "I16": "<h",
+    "I8": "<b",
+    "U64": "<Q",
+    "U32": "<I",
+    "U16": "<H",
+    "U8": "<B",
 }

@@ -102,9 +102,12 @@ def _coalesced(ranges: list[Copied]) -> list[Copied]:
     joined: list[Copied] = []
     for copy in sorted(ranges):
         last = joined[-1] if joined else None
-        if (last and last.source.file == copy.source.file
-                and last.source.start + last.source.size == copy.source.start
-                and last.place + last.source.size == copy.place):
+        if (
+            last
+            and last.source.file == copy.source.file
+            and last.source.start + last.source.size == copy.source.start
+            and last.place + last.source.size == copy.place
+        ):
             size = last.source.size + copy.source.size
             joined[-1] = Copied(Range(last.source.file, last.source.start, size), last.place)
         else:

@@ -6,11 +6,12 @@ from math import isnan, sqrt
 from typing import TYPE_CHECKING, NamedTuple
 
 from lora_convert.tensors.build import reshaped, rows
-from lora_convert.tensors.evaluate import Array, Read, evaluate
+from lora_convert.tensors.evaluate import evaluate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from lora_convert.tensors.evaluate import Array, Read
     from lora_convert.tensors.expr import Expr
 
 _STEP = 1 << 18
