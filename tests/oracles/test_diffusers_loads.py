@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from diffusers import FluxPipeline
 from safetensors.torch import load_file
 
 import lora_convert as lc
@@ -62,3 +63,30 @@ def test_narrower_dtype(dtype: str, tmp_path: Path) -> None:
             parameter.data.to(wanted).float() if parameter.requires_grad else parameter.data
         )
     assert farthest(loaded_by_diffusers("sd1", Path(result.output)), added_by(adapters)) == 0
+
+
+@pytest.mark.parametrize("layer", ["fc1", "text_projection"])
+def test_text_encoder_without_attention(layer: str, tmp_path: Path) -> None:
+    """Diffusers tells a text encoder's spelling by its attention keys; without any it loads too."""
+    adapters = adapted_pipeline("sdxl", {"text_encoder_2": {"target_modules": [layer], **PLAIN}})
+    source = str(saved(adapters, tmp_path / "peft") / "text_encoder_2")
+    result = lc.convert(
+        source, "diffusers", output=str(tmp_path), component="text_encoder_2", architecture="sdxl"
+    )
+    assert farthest(loaded_by_diffusers("sdxl", Path(result.output)), added_by(adapters)) == 0
+
+
+def test_component_tells_the_architecture(tmp_path: Path) -> None:
+    """CLIP as the second text encoder is SDXL's alone."""
+    adapters = adapted_pipeline("sdxl", {"text_encoder_2": {"target_modules": ["q_proj"], **PLAIN}})
+    source = saved(adapters, tmp_path / "peft") / "text_encoder_2"
+    result = lc.convert(str(source), "diffusers", output=str(tmp_path), component="text_encoder_2")
+    assert farthest(loaded_by_diffusers("sdxl", Path(result.output)), added_by(adapters)) == 0
+
+
+def test_what_diffusers_never_loads_is_a_loss(tmp_path: Path) -> None:
+    """FLUX's T5 has its place in the file, but no pipeline of Diffusers loads a LoRA into it."""
+    adapters = adapted_pipeline("flux", {"text_encoder_2": {"target_modules": ["q"], **PLAIN}})
+    with lc.plan_convert(str(saved(adapters, tmp_path)), "diffusers") as plan:
+        assert "text_encoder_2" not in FluxPipeline._lora_loadable_modules
+        assert [loss.kind for loss in plan.losses] == ["reader gap"]

@@ -158,6 +158,22 @@ def test_fused_flux_as_diffusers_cuts_it(split: bool, tmp_path: Path) -> None:
         assert float((mine - other).norm() / other.norm()) <= EXACTLY
 
 
+def test_written_flux_loads_in_diffusers(tmp_path: Path) -> None:
+    """A fused file that was cut and fused again is read by Diffusers as the first one is."""
+    with init_empty_weights():
+        widths = widths_of(
+            FluxTransformer2DModel(num_layers=1, num_single_layers=1, guidance_embeds=True)
+        )
+    first = kohya_writer.drawn_flux(tmp_path / "first.safetensors", 1, 1, widths, rank=4)
+    cut = lc.convert(str(first), "diffusers", output=str(tmp_path / "cut.safetensors"))
+    again = lc.convert(cut.output, "kohya", output=str(tmp_path / "again.safetensors"))
+    ours, theirs = (
+        _convert_kohya_flux_lora_to_diffusers(load_file(file)) for file in (again.output, first)
+    )
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
+
+
 def _acting(tensors: dict[str, Tensor], module: str, probe: Tensor) -> Tensor:
     down, up = (tensors[f"{module}.lora_{letter}.weight"].double() for letter in "AB")
     return up @ (down @ probe[: down.shape[1]])
