@@ -123,7 +123,9 @@ def test_a_document_of_many_bytes_is_refused_unread(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("fields", [{"r": 3}, {"rank_pattern": {"to_k": 3}}])
-def test_ranks_that_the_tensors_contradict_are_refused(fields: dict[str, Any], tmp_path: Path) -> None:
+def test_ranks_that_the_tensors_contradict_are_refused(
+    fields: dict[str, Any], tmp_path: Path
+) -> None:
     folder = peft_folder(tmp_path / "a")
     config = json.loads((folder / "adapter_config.json").read_text()) | fields
     (folder / "adapter_config.json").write_text(json.dumps(config))
@@ -144,8 +146,12 @@ def test_other_methods_of_peft_are_refused_by_name(kind: str, tmp_path: Path) ->
 def test_other_fields_are_carried_and_never_evaluated(tmp_path: Path) -> None:
     """Paths, code and modules in a configuration mean nothing here."""
     folder = peft_folder(
-        tmp_path / "a", base_model_name_or_path="../../etc/passwd", auto_mapping={"parent_library": "os"},
-        init_lora_weights="__import__('os').system('touch owned')", target_modules="(a+)+$", revision=7,
+        tmp_path / "a",
+        base_model_name_or_path="../../etc/passwd",
+        auto_mapping={"parent_library": "os"},
+        init_lora_weights="__import__('os').system('touch owned')",
+        target_modules="(a+)+$",
+        revision=7,
     )
     result = lora_convert.convert(str(folder), "diffusers", output=str(tmp_path / "o"))
     assert result.proof is not None
@@ -153,8 +159,18 @@ def test_other_fields_are_carried_and_never_evaluated(tmp_path: Path) -> None:
     assert not (tmp_path / "owned").exists()
 
 
-@pytest.mark.parametrize("text", ["", "{", "[1]", '{"unet.r": "2"}', '{"unet.r": 3, "unet.lora_alpha": 3}',
-                                  '{"unet.r": 2, "unet.lora_alpha": NaN}', "[" * 100_000])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[1]",
+        '{"unet.r": "2"}',
+        '{"unet.r": 3, "unet.lora_alpha": 3}',
+        '{"unet.r": 2, "unet.lora_alpha": NaN}',
+        "[" * 100_000,
+    ],
+)
 def test_a_header_that_is_no_configuration_is_refused(text: str, tmp_path: Path) -> None:
     """The same rules for what Diffusers keeps in the file itself."""
     path = tmp_path / "a.safetensors"

@@ -76,7 +76,7 @@ def test_meaningless_adapters_can_be_looked_at_but_not_converted(name: str, tmp_
     path = file(name)
     assert lora_convert.inspect(path, health=True).format in {"kohya", "diffusers"}
     wanted = IncompleteModuleError if name == "up-missing" else ShapeError
-    with pytest.raises(wanted, match="attn1.to_k"):
+    with pytest.raises(wanted, match=r"attn1\.to_k"):
         lora_convert.convert(path, "peft", output=str(tmp_path / "out"))
     result = answer(["to-peft", path, "-o", str(tmp_path / "out")])
     assert (result.exit_code, result.stdout) == (1, "")
@@ -85,9 +85,13 @@ def test_meaningless_adapters_can_be_looked_at_but_not_converted(name: str, tmp_
 
 
 def test_an_absent_alpha_is_assumed_and_said(tmp_path: Path) -> None:
-    with lora_convert.plan_convert(file("alpha-missing"), "peft", output=str(tmp_path / "o")) as plan:
+    with lora_convert.plan_convert(
+        file("alpha-missing"), "peft", output=str(tmp_path / "o")
+    ) as plan:
         assert [loss.kind for loss in plan.losses] == ["scale assumed"]
-    result = answer(["to-peft", file("alpha-missing"), "--losses", "refuse", "-o", str(tmp_path / "o")])
+    result = answer(
+        ["to-peft", file("alpha-missing"), "--losses", "refuse", "-o", str(tmp_path / "o")]
+    )
     assert result.exit_code == 5
 
 

@@ -63,7 +63,9 @@ def test_a_folder_called_like_a_file_is_a_folder_of_nothing(tmp_path: Path) -> N
 
 def test_a_folder_called_like_a_file_within_a_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "adapter_model.safetensors").mkdir()
-    with pytest.raises(CorruptCheckpointError, match=r"adapter_model\.safetensors: is not a regular file"):
+    with pytest.raises(
+        CorruptCheckpointError, match=r"adapter_model\.safetensors: is not a regular file"
+    ):
         lora_convert.inspect(str(tmp_path))
 
 
@@ -121,7 +123,9 @@ def test_two_files_of_one_rank_are_listed(tmp_path: Path) -> None:
     assert answer(["inspect", str(tmp_path)]).exit_code == 4
 
 
-def test_reading_asks_for_no_right_to_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reading_asks_for_no_right_to_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Every open for writing is of a temporary."""
     source = peft_folder(tmp_path / "a")
     written: list[str] = []

@@ -22,32 +22,58 @@ from tests.storage.making import CONFIG, adapter_tensors, content, framed
 KOHYA = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q"
 SEEDS = (
     content(adapter_tensors(), {"format": "pt"}),
-    content({
-        f"{KOHYA}.lora_down.weight": ("F16", (2, 8)),
-        f"{KOHYA}.lora_up.weight": ("F16", (8, 2)),
-        f"{KOHYA}.alpha": ("F32", ()),
-        f"{KOHYA}.dora_scale": ("F32", (8, 1)),
-    }, {"ss_network_dim": "2"}),
-    content({"down_blocks.0.resnets.0.conv1.lora_A.weight": ("BF16", (2, 4, 3, 3)),
-             "down_blocks.0.resnets.0.conv1.lora_B.weight": ("BF16", (4, 2, 1, 1))},
-            {"lora_adapter_metadata": json.dumps({"r": 2, "lora_alpha": 4})}),
+    content(
+        {
+            f"{KOHYA}.lora_down.weight": ("F16", (2, 8)),
+            f"{KOHYA}.lora_up.weight": ("F16", (8, 2)),
+            f"{KOHYA}.alpha": ("F32", ()),
+            f"{KOHYA}.dora_scale": ("F32", (8, 1)),
+        },
+        {"ss_network_dim": "2"},
+    ),
+    content(
+        {
+            "down_blocks.0.resnets.0.conv1.lora_A.weight": ("BF16", (2, 4, 3, 3)),
+            "down_blocks.0.resnets.0.conv1.lora_B.weight": ("BF16", (4, 2, 1, 1)),
+        },
+        {"lora_adapter_metadata": json.dumps({"r": 2, "lora_alpha": 4})},
+    ),
 )
 
 Mutable = dict[str, Any]
 
 numbers = st.one_of(
-    st.integers(-3, 70), st.sampled_from([1 << 31, 1 << 62, 1 << 63, 1 << 64, 1 << 80, -(1 << 63)]),
+    st.integers(-3, 70),
+    st.sampled_from([1 << 31, 1 << 62, 1 << 63, 1 << 64, 1 << 80, -(1 << 63)]),
     st.sampled_from([True, False, None, 2.0, "2", [], {}, float("inf")]),
 )
-texts = st.one_of(st.text(max_size=12), st.sampled_from(
-    ["lora_A.weight", "lora_A.default.weight", "alpha", ".alpha", f"{KOHYA}.alpha", f"{KOHYA}.scale", "base_model.model.",
-     f"{KOHYA}.lora_mid.weight", "unet.x.lora_A.weight", "__metadata__", "a.lora_magnitude_vector", "\ud800", "x" * 5000]
-))
-entries = st.fixed_dictionaries({
-    "dtype": st.one_of(st.sampled_from(sorted(BITS)), texts, numbers),
-    "shape": st.one_of(st.lists(numbers, max_size=5), numbers),
-    "data_offsets": st.one_of(st.lists(numbers, min_size=2, max_size=2), numbers),
-})
+texts = st.one_of(
+    st.text(max_size=12),
+    st.sampled_from(
+        [
+            "lora_A.weight",
+            "lora_A.default.weight",
+            "alpha",
+            ".alpha",
+            f"{KOHYA}.alpha",
+            f"{KOHYA}.scale",
+            "base_model.model.",
+            f"{KOHYA}.lora_mid.weight",
+            "unet.x.lora_A.weight",
+            "__metadata__",
+            "a.lora_magnitude_vector",
+            "\ud800",
+            "x" * 5000,
+        ]
+    ),
+)
+entries = st.fixed_dictionaries(
+    {
+        "dtype": st.one_of(st.sampled_from(sorted(BITS)), texts, numbers),
+        "shape": st.one_of(st.lists(numbers, max_size=5), numbers),
+        "data_offsets": st.one_of(st.lists(numbers, min_size=2, max_size=2), numbers),
+    }
+)
 
 
 @st.composite
@@ -73,11 +99,15 @@ def _edit(draw: st.DrawFn, header: Mutable) -> None:
         case 2:
             header[draw(texts)] = draw(st.one_of(entries, numbers))
         case 3:
-            header["__metadata__"] = draw(st.one_of(st.dictionaries(texts, st.one_of(texts, numbers), max_size=2), numbers))
+            header["__metadata__"] = draw(
+                st.one_of(st.dictionaries(texts, st.one_of(texts, numbers), max_size=2), numbers)
+            )
         case 4 if names:
             chosen = header[draw(st.sampled_from(names))]
             if isinstance(chosen, dict):
-                chosen[draw(st.sampled_from(["dtype", "shape", "data_offsets", "more"]))] = draw(st.one_of(numbers, texts))
+                chosen[draw(st.sampled_from(["dtype", "shape", "data_offsets", "more"]))] = draw(
+                    st.one_of(numbers, texts)
+                )
         case 5 if names:
             chosen = header[draw(st.sampled_from(names))]
             if isinstance(chosen, dict) and isinstance(chosen.get("shape"), list):
@@ -95,7 +125,9 @@ def flipped_bytes(draw: st.DrawFn) -> bytes:
         place = draw(st.one_of(st.integers(0, 9), st.integers(0, len(data) - 1)))
         match draw(st.integers(0, 3)):
             case 0 | 1:
-                data[place] = draw(st.one_of(st.integers(0, 255), st.sampled_from(b'"{}[],:0-9\\e.')))
+                data[place] = draw(
+                    st.one_of(st.integers(0, 255), st.sampled_from(b'"{}[],:0-9\\e.'))
+                )
             case 2:
                 del data[place : place + draw(st.integers(1, 8))]
             case _:
@@ -135,7 +167,9 @@ def _check(data: bytes, config: bytes | None = None) -> None:
         assert path.read_bytes() == data
 
 
-patient = settings(max_examples=300, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+patient = settings(
+    max_examples=200, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
 
 
 @patient
@@ -159,15 +193,31 @@ def test_any_bytes(data: bytes) -> None:
 
 json_values = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8)),
-    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=8), inner, max_size=3)),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=8), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 configurations = st.dictionaries(
-    st.sampled_from([
-        "r", "lora_alpha", "rank_pattern", "alpha_pattern", "peft_type", "use_rslora", "use_dora", "target_modules",
-        "init_lora_weights", "modules_to_save", "layers_to_transform", "bias", "base_model_name_or_path",
-    ]),
-    json_values, max_size=4,
+    st.sampled_from(
+        [
+            "r",
+            "lora_alpha",
+            "rank_pattern",
+            "alpha_pattern",
+            "peft_type",
+            "use_rslora",
+            "use_dora",
+            "target_modules",
+            "init_lora_weights",
+            "modules_to_save",
+            "layers_to_transform",
+            "bias",
+            "base_model_name_or_path",
+        ]
+    ),
+    json_values,
+    max_size=4,
 )
 
 
@@ -183,6 +233,9 @@ patterns = st.text(st.sampled_from("ab.*+?()|{}[]^$\\1, -"), max_size=14)
 
 
 @patient
-@given(st.dictionaries(patterns, st.integers(-1, 4), max_size=3), st.sampled_from(["rank_pattern", "alpha_pattern"]))
+@given(
+    st.dictionaries(patterns, st.integers(-1, 4), max_size=3),
+    st.sampled_from(["rank_pattern", "alpha_pattern"]),
+)
 def test_any_pattern(found: dict[str, int], field: str) -> None:
     _check(SEEDS[0], json.dumps(CONFIG | {field: found}).encode())

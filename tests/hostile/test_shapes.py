@@ -29,8 +29,23 @@ SOUND: dict[str, dict[str, tuple[int, ...]]] = {
     },
 }
 ODD: tuple[tuple[int, ...], ...] = (
-    (), (0,), (1,), (2,), (8,), (0, 0), (0, 8), (2, 0), (1, 1), (1, 8), (8, 1), (2, 8, 1), (2, 8, 1, 1), (2, 8, 3, 3),
-    (1,) * 8, (2, 2, 2, 2, 2), (2, 0, 3, 3),
+    (),
+    (0,),
+    (1,),
+    (2,),
+    (8,),
+    (0, 0),
+    (0, 8),
+    (2, 0),
+    (1, 1),
+    (1, 8),
+    (8, 1),
+    (2, 8, 1),
+    (2, 8, 1, 1),
+    (2, 8, 3, 3),
+    (1,) * 8,
+    (2, 2, 2, 2, 2),
+    (2, 0, 3, 3),
 )
 
 
@@ -54,5 +69,7 @@ def test_one_tensor_of_an_odd_shape(name: str, shape: tuple[int, ...], tmp_path:
     sound = next(sound for sound in SOUND.values() if name in sound)
     for others in (sound, {}, {other: sound[other] for other in list(sound)[:2]}):
         path = tmp_path / "x.safetensors"
-        path.write_bytes(content({other: ("F32", place) for other, place in {**others, name: shape}.items()}))
+        path.write_bytes(
+            content({other: ("F32", place) for other, place in {**others, name: shape}.items()})
+        )
         survives(path)

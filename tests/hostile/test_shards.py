@@ -43,11 +43,27 @@ def test_sound_shards_are_one_checkpoint(tmp_path: Path) -> None:
     assert result.proof.exact
 
 
-@pytest.mark.parametrize("name", [
-    "../secret.safetensors", "/etc/passwd", "sub/model.safetensors", "..\\secret.safetensors",
-    "C:\\Windows\\x.safetensors", "C:x.safetensors", "\\\\server\\share\\x", "..", ".", "",
-    "a\0b.safetensors", "a\nb.safetensors", "\u202etxt.safetensors", 7, None, ["x"],
-])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../secret.safetensors",
+        "/etc/passwd",
+        "sub/model.safetensors",
+        "..\\secret.safetensors",
+        "C:\\Windows\\x.safetensors",
+        "C:x.safetensors",
+        "\\\\server\\share\\x",
+        "..",
+        ".",
+        "",
+        "a\0b.safetensors",
+        "a\nb.safetensors",
+        "\u202etxt.safetensors",
+        7,
+        None,
+        ["x"],
+    ],
+)
 def test_an_index_names_files_of_its_own_folder_only(name: object, tmp_path: Path) -> None:
     (tmp_path / "inside").mkdir()
     (tmp_path / "secret.safetensors").write_bytes(content(adapter_tensors()))
@@ -67,13 +83,15 @@ def test_an_index_without_a_map_is_refused(weight_map: object, tmp_path: Path) -
 def test_a_missing_shard_is_named(tmp_path: Path) -> None:
     index = sharded(tmp_path)
     (tmp_path / "model-00002-of-00002.safetensors").unlink()
-    with pytest.raises(CorruptCheckpointError, match="'model-00002-of-00002.safetensors' is not there"):
+    with pytest.raises(
+        CorruptCheckpointError, match=r"'model-00002-of-00002\.safetensors' is not there"
+    ):
         lora_convert.inspect(str(index))
     assert answer(["inspect", str(index)]).exit_code == 1
 
 
 def test_a_key_in_two_shards_is_refused(tmp_path: Path) -> None:
-    index = sharded(tmp_path, second=NAMES[HALF - 1:])
+    index = sharded(tmp_path, second=NAMES[HALF - 1 :])
     with pytest.raises(CorruptCheckpointError, match="is in another file too"):
         lora_convert.inspect(str(index))
 
@@ -91,11 +109,16 @@ def test_a_cut_shard_is_named(tmp_path: Path) -> None:
     index = sharded(tmp_path)
     shard = tmp_path / "model-00002-of-00002.safetensors"
     shard.write_bytes(shard.read_bytes()[:-1])
-    with pytest.raises(CorruptCheckpointError, match=r"model-00002-of-00002\.safetensors: .* ends at"):
+    with pytest.raises(
+        CorruptCheckpointError, match=r"model-00002-of-00002\.safetensors: .* ends at"
+    ):
         lora_convert.inspect(str(index))
 
 
-@pytest.mark.parametrize("index", ["{", "[]", '{"weight_map": {"a": "../b"}}', '{"weight_map": {"a": "gone.safetensors"}}'])
+@pytest.mark.parametrize(
+    "index",
+    ["{", "[]", '{"weight_map": {"a": "../b"}}', '{"weight_map": {"a": "gone.safetensors"}}'],
+)
 def test_a_broken_index_beside_an_adapter_is_no_hindrance(index: str, tmp_path: Path) -> None:
     (tmp_path / "adapter_model.safetensors").write_bytes(content(adapter_tensors()))
     (tmp_path / "model.safetensors.index.json").write_text(index)

@@ -10,7 +10,17 @@ from typing import Any, Literal, TypeAlias
 
 from lora_convert.storage import renaming
 
-WRITING = ("open", "pwrite", "copy_file_range", "fsync", "link", "replace", "rename", "mkdir", "unlink")
+WRITING = (
+    "open",
+    "pwrite",
+    "copy_file_range",
+    "fsync",
+    "link",
+    "replace",
+    "rename",
+    "mkdir",
+    "unlink",
+)
 """The calls that change a disk, by their names in os."""
 Moment: TypeAlias = Literal["before", "half", "after"]
 
@@ -39,7 +49,7 @@ def _child(work: Callable[[], str], gate: int, opened: int) -> tuple[int, int]:
         os.close(opened)
         os.read(gate, 1)
         os.write(writing, work().encode())
-    except BaseException as error:  # noqa: BLE001: the parent reads what went wrong
+    except BaseException as error:  # noqa: BLE001 - the parent reads what went wrong
         os.write(writing, f"{type(error).__name__}: {error}".encode())
     finally:
         os._exit(0)
@@ -82,7 +92,9 @@ def killed_at(work: Callable[[], object], call: int, moment: Moment) -> bool:
 _PLACES: dict[str, ModuleType] = {name: os for name in WRITING if hasattr(os, name)} | {
     "_rename_exclusively": renaming
 }
-_REAL: dict[str, Callable[..., Any]] = {name: getattr(place, name) for name, place in _PLACES.items()}
+_REAL: dict[str, Callable[..., Any]] = {
+    name: getattr(place, name) for name, place in _PLACES.items()
+}
 
 
 def _watch(

@@ -98,13 +98,17 @@ class Campaign:
 def contents(folder: Path) -> dict[str, bytes]:
     """All files in a folder, with their bytes."""
     return {
-        str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
     }
 
 
 def main() -> int:
     """Run a campaign; returns the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
@@ -120,7 +124,10 @@ def main() -> int:
     print(f"{len(drawn)} kills at {len(set(drawn))} of {len(points)} points")
     for state, count in sorted(campaign.left.items()):
         print(f"{count:6} {state}")
-    print("\n".join(campaign.problems) or "nothing partial, no source changed, every next run succeeded")
+    print(
+        "\n".join(campaign.problems)
+        or "nothing partial, no source changed, every next run succeeded"
+    )
     return 1 if campaign.problems else 0
 
 

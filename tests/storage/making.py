@@ -45,13 +45,19 @@ def content(
     body = b""
     for number, (name, (dtype, shape)) in enumerate(tensors.items()):
         values = (data or {}).get(name, tensor_bytes(dtype, shape, number))
-        entries[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [len(body), len(body) + len(values)]}
+        entries[name] = {
+            "dtype": dtype,
+            "shape": list(shape),
+            "data_offsets": [len(body), len(body) + len(values)],
+        }
         body += values
     header = json.dumps(entries, separators=(",", ":")).encode()
     return framed(header + b" " * (-len(header) % 8), body)
 
 
-def adapter_tensors(prefix: str = PEFT, rank: int = 2, width: int = 8) -> dict[str, tuple[str, tuple[int, ...]]]:
+def adapter_tensors(
+    prefix: str = PEFT, rank: int = 2, width: int = 8
+) -> dict[str, tuple[str, tuple[int, ...]]]:
     """A LoRA on the attention of one SD1 block."""
     tensors: dict[str, tuple[str, tuple[int, ...]]] = {}
     for name in PROJECTIONS:
@@ -63,6 +69,8 @@ def adapter_tensors(prefix: str = PEFT, rank: int = 2, width: int = 8) -> dict[s
 def peft_folder(folder: Path, *, rank: int = 2, width: int = 8, **fields: Any) -> Path:
     """A PEFT adapter: weights and configuration."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "adapter_model.safetensors").write_bytes(content(adapter_tensors(rank=rank, width=width), {"format": "pt"}))
+    (folder / "adapter_model.safetensors").write_bytes(
+        content(adapter_tensors(rank=rank, width=width), {"format": "pt"})
+    )
     (folder / "adapter_config.json").write_text(json.dumps(CONFIG | {"r": rank} | fields))
     return folder

@@ -100,7 +100,9 @@ def test_links_in_place_of_folders(tmp_path: Path) -> None:
     assert [path.suffix for path in (tmp_path / "real").iterdir()] == [".safetensors"]
     for force in (False, True):
         with pytest.raises(OutputError):
-            lora_convert.convert(str(tmp_path / "real"), "peft", output=str(tmp_path / "dangling"), force=force)
+            lora_convert.convert(
+                str(tmp_path / "real"), "peft", output=str(tmp_path / "dangling"), force=force
+            )
     assert not (tmp_path / "gone").exists()
 
 
@@ -164,8 +166,13 @@ def test_temporary_names_are_short_hidden_and_known() -> None:
 
 
 USERS = (
-    "model.safetensors", "x.lora-convert-tmp", ".x.lora-convert-tmp", ".x.0123456789AB.lora-convert-tmp",
-    ".x.0123456789ab.lora-convert-tmp.bak", "x.0123456789ab.lora-convert-tmp", ".x.0123456789abc.lora-convert-tmp",
+    "model.safetensors",
+    "x.lora-convert-tmp",
+    ".x.lora-convert-tmp",
+    ".x.0123456789AB.lora-convert-tmp",
+    ".x.0123456789ab.lora-convert-tmp.bak",
+    "x.0123456789ab.lora-convert-tmp",
+    ".x.0123456789abc.lora-convert-tmp",
 )
 
 
@@ -189,7 +196,10 @@ def test_cleaning_takes_left_overs_and_nothing_else(tmp_path: Path) -> None:
 
 @posix
 def test_cleaning_leaves_live_runs_alone(tmp_path: Path) -> None:
-    with staged_file(str(tmp_path / "x")) as (_, file), staged_folder(str(tmp_path / "y")) as folder:
+    with (
+        staged_file(str(tmp_path / "x")) as (_, file),
+        staged_folder(str(tmp_path / "y")) as folder,
+    ):
         (Path(folder.path) / "inside").write_bytes(b"x")
         remove_leftovers(str(tmp_path))
         with staged_file(str(tmp_path / "z")) as (_, other):  # cleans before it begins
@@ -201,7 +211,9 @@ def test_cleaning_leaves_live_runs_alone(tmp_path: Path) -> None:
     assert sorted(os.listdir(tmp_path)) == ["x", "y", "z"]
 
 
-def test_where_there_are_no_locks_a_day_decides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_there_are_no_locks_a_day_decides(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "fcntl", None)
     old, young = (tmp_path / f".{name}.0123456789ab.lora-convert-tmp" for name in ("old", "young"))
     for path in (old, young):

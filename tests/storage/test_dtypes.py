@@ -30,13 +30,20 @@ def test_the_library_knows_each_and_no_other() -> None:
 
 @pytest.mark.parametrize("dtype", BITS)
 def test_carried_through_a_file_byte_for_byte(dtype: str, tmp_path: Path) -> None:
-    shapes = {"b.x": (4, 6, 2), "a.y": (8,), "none": (0, 3), "one": (1,) if BITS[dtype] % 8 == 0 else (8,)}
+    shapes = {
+        "b.x": (4, 6, 2),
+        "a.y": (8,),
+        "none": (0, 3),
+        "one": (1,) if BITS[dtype] % 8 == 0 else (8,),
+    }
     data = {name: tensor_bytes(dtype, shape, n) for n, (name, shape) in enumerate(shapes.items())}
     path = tmp_path / "a.safetensors"
     path.write_bytes(content({name: (dtype, shape) for name, shape in shapes.items()}, data=data))
     with Checkpoint(weight_files(str(path))) as checkpoint:
         renamed = {f"new.{name}": source for name, source in checkpoint.header.tensors.items()}
-        out = os.open(tmp_path / "b.safetensors", os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0))
+        out = os.open(
+            tmp_path / "b.safetensors", os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
+        )
         try:
             file = TensorFile("b.safetensors", renamed, {"k": "v"})
             written = write_tensor_file(out, file, checkpoint, lambda done: None)
@@ -44,16 +51,24 @@ def test_carried_through_a_file_byte_for_byte(dtype: str, tmp_path: Path) -> Non
         finally:
             os.close(out)
     found = dict(safetensors.deserialize((tmp_path / "b.safetensors").read_bytes()))
-    assert {name: (entry["dtype"], tuple(entry["shape"]), bytes(entry["data"])) for name, entry in found.items()} == {
-        f"new.{name}": (dtype, shape, data[name]) for name, shape in shapes.items()
-    }
+    assert {
+        name: (entry["dtype"], tuple(entry["shape"]), bytes(entry["data"]))
+        for name, entry in found.items()
+    } == {f"new.{name}": (dtype, shape, data[name]) for name, shape in shapes.items()}
     assert (tmp_path / "b.safetensors").stat().st_size == file.size
 
 
 @pytest.mark.parametrize("dtype", BITS)
 def test_looked_at_and_converted_or_refused(dtype: str, tmp_path: Path) -> None:
     path = tmp_path / "adapter_model.safetensors"
-    path.write_bytes(content({f"{PEFT}.to_q.lora_A.weight": (dtype, (4, 8)), f"{PEFT}.to_q.lora_B.weight": (dtype, (8, 4))}))
+    path.write_bytes(
+        content(
+            {
+                f"{PEFT}.to_q.lora_A.weight": (dtype, (4, 8)),
+                f"{PEFT}.to_q.lora_B.weight": (dtype, (8, 4)),
+            }
+        )
+    )
     for health in (False, True):
         found = lora_convert.inspect(str(path), health=health)
         assert (found.dtypes, found.explained) == ((dtype,), 2)
@@ -69,10 +84,20 @@ def test_looked_at_and_converted_or_refused(dtype: str, tmp_path: Path) -> None:
 
 
 VALUES = {
-    "F64": (1.5, "0000 0000 0000 f83f"), "F32": (-2.0, "0000 00c0"), "F16": (0.5, "0038"), "BF16": (1.0, "803f"),
-    "F8_E4M3": (1.5, "3c"), "F8_E5M2": (0.5, "38"), "I64": (-1.0, "ffff ffff ffff ffff"), "U8": (200.0, "c8"),
-    "I8": (-2.0, "fe"), "U16": (258.0, "0201"), "I32": (4.0, "0400 0000"), "I16": (-4.0, "fcff"),
-    "U32": (1.0, "0100 0000"), "U64": (1.0, "0100 0000 0000 0000"),
+    "F64": (1.5, "0000 0000 0000 f83f"),
+    "F32": (-2.0, "0000 00c0"),
+    "F16": (0.5, "0038"),
+    "BF16": (1.0, "803f"),
+    "F8_E4M3": (1.5, "3c"),
+    "F8_E5M2": (0.5, "38"),
+    "I64": (-1.0, "ffff ffff ffff ffff"),
+    "U8": (200.0, "c8"),
+    "I8": (-2.0, "fe"),
+    "U16": (258.0, "0201"),
+    "I32": (4.0, "0400 0000"),
+    "I16": (-4.0, "fcff"),
+    "U32": (1.0, "0100 0000"),
+    "U64": (1.0, "0100 0000 0000 0000"),
 }
 
 
@@ -80,8 +105,12 @@ VALUES = {
 def test_scalars_are_read(dtype: str, tmp_path: Path) -> None:
     value, data = VALUES[dtype]
     path = tmp_path / "a.safetensors"
-    path.write_bytes(content({"s": (dtype, ()), "v": (dtype, (2,)), "m": (dtype, (1, 1))},
-                             data={"s": bytes.fromhex(data), "v": bytes.fromhex(data) * 2, "m": bytes.fromhex(data)}))
+    path.write_bytes(
+        content(
+            {"s": (dtype, ()), "v": (dtype, (2,)), "m": (dtype, (1, 1))},
+            data={"s": bytes.fromhex(data), "v": bytes.fromhex(data) * 2, "m": bytes.fromhex(data)},
+        )
+    )
     file = SourceFile(str(path))
     tensors, _ = read_header(file, 0)
     assert read_scalars(file, tensors) == {"s": (value,), "v": (value, value)}
@@ -94,9 +123,16 @@ def test_every_small_float_is_read_as_by_ml_dtypes(tmp_path: Path) -> None:
 
     for dtype, kind in (("F8_E4M3", ml_dtypes.float8_e4m3fn), ("F8_E5M2", ml_dtypes.float8_e5m2)):
         path = tmp_path / f"{dtype}.safetensors"
-        path.write_bytes(content({f"{n:03}": (dtype, ()) for n in range(256)}, data={f"{n:03}": bytes([n]) for n in range(256)}))
+        path.write_bytes(
+            content(
+                {f"{n:03}": (dtype, ()) for n in range(256)},
+                data={f"{n:03}": bytes([n]) for n in range(256)},
+            )
+        )
         file = SourceFile(str(path))
-        ours = [values[0] for _, values in sorted(read_scalars(file, read_header(file, 0)[0]).items())]
+        ours = [
+            values[0] for _, values in sorted(read_scalars(file, read_header(file, 0)[0]).items())
+        ]
         file.close()
         theirs = numpy.arange(256, dtype="uint8").view(kind).astype("float64")
         assert numpy.array_equal(numpy.array(ours), theirs, equal_nan=True)

@@ -31,10 +31,14 @@ CHANGES: dict[str, Callable[[bytes], bytes]] = {
 @pytest.mark.parametrize("change", CHANGES)
 def test_what_differs_is_refused_then_replaced(change: str, name: str, tmp_path: Path) -> None:
     source, out = peft_folder(tmp_path / "a"), tmp_path / "out"
-    kohya = lora_convert.convert(str(source), "kohya", output=str(tmp_path / "k.safetensors")).output
+    kohya = lora_convert.convert(
+        str(source), "kohya", output=str(tmp_path / "k.safetensors")
+    ).output
     assert lora_convert.convert(kohya, "peft", output=str(out)).status == "written"
     for force in (False, True):
-        assert lora_convert.convert(kohya, "peft", output=str(out), force=force).status == "unchanged"
+        assert (
+            lora_convert.convert(kohya, "peft", output=str(out), force=force).status == "unchanged"
+        )
     whole = (out / name).read_bytes()
     (out / name).write_bytes(CHANGES[change](whole))
     with pytest.raises(DestinationExistsError):

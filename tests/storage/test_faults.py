@@ -15,11 +15,20 @@ from typing import Any
 import pytest
 
 import lora_convert
-from lora_convert.errors import LoraConvertError, NotEnoughSpaceError, OutputError, VerificationError
+from lora_convert.errors import (
+    LoraConvertError,
+    NotEnoughSpaceError,
+    OutputError,
+    VerificationError,
+)
 from lora_convert.storage import atomic, renaming, writer
 from tests.storage.making import peft_folder
 
-CALLS = [name for name in ("open", "pwrite", "copy_file_range", "fsync", "link", "rename", "mkdir") if hasattr(os, name)]
+CALLS = [
+    name
+    for name in ("open", "pwrite", "copy_file_range", "fsync", "link", "rename", "mkdir")
+    if hasattr(os, name)
+]
 FAILURES = ("ENOSPC", "EIO", "EDQUOT", "EFBIG", "EROFS", "EACCES")
 
 
@@ -51,7 +60,11 @@ def expected(tmp_path: Path, to: str) -> dict[str, bytes]:
     whole = tmp_path / "whole"
     whole.mkdir()
     lora_convert.convert(str(tmp_path / "a"), to, output=str(whole / "o"))
-    return {str(path.relative_to(whole)): path.read_bytes() for path in whole.rglob("*") if path.is_file()}
+    return {
+        str(path.relative_to(whole)): path.read_bytes()
+        for path in whole.rglob("*")
+        if path.is_file()
+    }
 
 
 @pytest.mark.parametrize("to", ["diffusers", "kohya", "peft"])
@@ -90,7 +103,9 @@ def test_the_last_step_can_fail(
     code = getattr(errno, failure)
     monkeypatch.setattr(renaming, "_rename_exclusively", lambda path, target: code)
     with pytest.raises(OutputError, match="cannot be written"):
-        lora_convert.convert(str(peft_folder(tmp_path / "a")), "kohya", output=str(tmp_path / "o.safetensors"))
+        lora_convert.convert(
+            str(peft_folder(tmp_path / "a")), "kohya", output=str(tmp_path / "o.safetensors")
+        )
     assert os.listdir(tmp_path) == ["a"]
 
 
@@ -107,7 +122,9 @@ def test_replacing_leaves_the_old_or_the_new(tmp_path: Path) -> None:
     assert out.read_bytes() != before
 
 
-def test_a_full_disk_says_how_much_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_says_how_much_is_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(atomic, "free_space", lambda folder: 100)
     with (
         pytest.raises(NotEnoughSpaceError, match="needs 5,000 bytes, 100 are free"),
@@ -119,7 +136,9 @@ def test_a_full_disk_says_how_much_is_needed(tmp_path: Path, monkeypatch: pytest
     assert not (tmp_path / "x").exists()
 
 
-def test_a_disk_that_does_not_tell_its_size_is_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_does_not_tell_its_size_is_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(atomic, "free_space", lambda folder: None)
     lora_convert.convert(str(peft_folder(tmp_path / "a")), "kohya", output=str(tmp_path / "o"))
 
@@ -128,7 +147,12 @@ def test_an_error_on_the_way_passes_as_it_is(tmp_path: Path) -> None:
     """Also where it is an OSError by birth, and where cleaning up fails after it."""
     from lora_convert.errors import CheckpointNotFoundError, HubError
 
-    for error in (CheckpointNotFoundError("x"), HubError("y"), ValueError("z"), KeyboardInterrupt()):
+    for error in (
+        CheckpointNotFoundError("x"),
+        HubError("y"),
+        ValueError("z"),
+        KeyboardInterrupt(),
+    ):
         with (
             pytest.raises(type(error)) as caught,
             atomic.staged_file(str(tmp_path / "x")) as (descriptor, _),
@@ -139,7 +163,9 @@ def test_an_error_on_the_way_passes_as_it_is(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == []
 
 
-def test_a_name_that_the_disk_did_not_confirm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_that_the_disk_did_not_confirm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def failing_sync(folder: str) -> None:
         raise OSError(errno.EIO, "Input/output error")
 
@@ -151,7 +177,9 @@ def test_a_name_that_the_disk_did_not_confirm(tmp_path: Path, monkeypatch: pytes
     assert lora_convert.inspect(str(out)).explained == 12
 
 
-def test_file_systems_that_cannot_sync_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_systems_that_cannot_sync_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def unsupported(descriptor: int) -> None:
         raise OSError(errno.EINVAL, "Invalid argument")
 
@@ -167,8 +195,11 @@ def test_a_byte_flipped_between_writing_and_proof_is_caught(
 
     def flipping(descriptor: int, *how: Any) -> writer.Written:
         written = real(descriptor, *how)
-        place = {"head": 20, "copied": written.copied[0].place if written.copied else 0,
-                 "computed": written.computed[0].place if written.computed else 0}[where]
+        place = {
+            "head": 20,
+            "copied": written.copied[0].place if written.copied else 0,
+            "computed": written.computed[0].place if written.computed else 0,
+        }[where]
         byte = os.pread(descriptor, 1, place)[0]
         os.pwrite(descriptor, bytes([byte ^ 1]), place)
         return written
@@ -183,7 +214,9 @@ def test_a_byte_flipped_between_writing_and_proof_is_caught(
             lora_convert.convert(str(tmp_path / "a"), "kohya", output=str(out), verify=False)
 
 
-def test_a_source_that_changes_meanwhile_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_source_that_changes_meanwhile_is_caught(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     source = peft_folder(tmp_path / "a")
     weights = source / "adapter_model.safetensors"
     real = writer.write_tensor_file
@@ -205,9 +238,13 @@ def test_a_source_that_changes_meanwhile_is_caught(tmp_path: Path, monkeypatch: 
 def test_a_source_cut_while_it_is_read(tmp_path: Path) -> None:
     source = peft_folder(tmp_path / "a")
     weights = source / "adapter_model.safetensors"
-    with lora_convert.plan_convert(str(source), "kohya", output=str(tmp_path / "o.safetensors")) as plan:
+    with lora_convert.plan_convert(
+        str(source), "kohya", output=str(tmp_path / "o.safetensors")
+    ) as plan:
         os.truncate(weights, weights.stat().st_size - 10)
-        with pytest.raises(LoraConvertError, match="cut while it was read|changed while it was read"):
+        with pytest.raises(
+            LoraConvertError, match=r"cut while it was read|changed while it was read"
+        ):
             plan.apply()
     assert not (tmp_path / "o.safetensors").exists()
 

@@ -41,7 +41,9 @@ def test_short_calls_are_continued(descriptor: int, monkeypatch: pytest.MonkeyPa
     for name in ("pread", "read"):
         if hasattr(os, name):
             real = getattr(os, name)
-            monkeypatch.setattr(os, name, lambda d, size, *at, real=real: real(d, min(size, 3), *at))
+            monkeypatch.setattr(
+                os, name, lambda d, size, *at, real=real: real(d, min(size, 3), *at)
+            )
     for name in ("pwrite", "write"):
         if hasattr(os, name):
             real = getattr(os, name)

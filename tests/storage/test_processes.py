@@ -56,7 +56,9 @@ def test_racing_writers_that_may_replace_leave_one_whole_file(tmp_path: Path) ->
     out = tmp_path / "out" / "o.safetensors"
 
     def replacing(source: Path) -> Callable[[], str]:
-        return lambda: lora_convert.convert(str(source), "kohya", output=str(out), force=True).status
+        return lambda: (
+            lora_convert.convert(str(source), "kohya", output=str(out), force=True).status
+        )
 
     for _ in range(ROUNDS):
         said = together([replacing(source) for source in sources])
@@ -67,12 +69,23 @@ def test_racing_writers_that_may_replace_leave_one_whole_file(tmp_path: Path) ->
 
 def test_killed_runs_leave_the_old_or_the_new_and_are_cleaned_up_after() -> None:
     command = [sys.executable, "-m", "tests.storage.kill_campaign", "--kills", "60", "--seed", "1"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=Path(__file__).parents[2])
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        cwd=Path(__file__).parents[2],
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
 def test_interrupted_runs_leave_nothing(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -31,12 +32,16 @@ def planned(tmp_path: Path, change: str) -> tuple[TensorFile, int]:
     path = tmp_path / "source.safetensors"
     path.write_bytes(content(BIG))
     with Checkpoint(weight_files(str(path))) as checkpoint:
-        tensors: dict[str, Expr] = {f"long.prefix.{k}": v for k, v in checkpoint.header.tensors.items()}
+        tensors: dict[str, Expr] = {
+            f"long.prefix.{k}": v for k, v in checkpoint.header.tensors.items()
+        }
     a, b, c, d = tensors.values()
     changed: dict[str, dict[str, Expr]] = {
         "renamed": tensors,
         "left out at the end": dict(zip(tensors, (a, b, c), strict=False)),
-        "split": {f"x{n}": part for n, part in enumerate((rows(a, 0, 100), rows(a, 100, 512), b, c, d))},
+        "split": {
+            f"x{n}": part for n, part in enumerate((rows(a, 0, 100), rows(a, 100, 512), b, c, d))
+        },
         "joined": {"x": stack(a, b), "y": stack(c, d)},
         "left out between": {"x": a, "y": c},
         "swapped": dict(zip(tensors, (b, a, c, d), strict=True)),
@@ -55,7 +60,9 @@ def test_data_in_the_source_s_order_is_aligned_with_it(change: str, tmp_path: Pa
     assert file.size == len(file.head()) + sum(size for *_, size in file.layout())
 
 
-@pytest.mark.parametrize("change", ["left out between", "swapped", "computed", "a number more", "small"])
+@pytest.mark.parametrize(
+    "change", ["left out between", "swapped", "computed", "a number more", "small"]
+)
 def test_other_data_is_not(change: str, tmp_path: Path) -> None:
     file, _ = planned(tmp_path, change)
     assert len(file.head()) - len(file.head().rstrip(b" ")) < 8
@@ -65,11 +72,15 @@ def test_steps_begin_with_blocks_where_the_places_are_alike() -> None:
     alike = list(_steps(Copied(Range(0, 1360, 1 << 28), 5456)))
     assert [step.place % SHARED_BLOCK for step in alike[1:]] == [0] * len(alike[1:])
     assert [step.source.start % SHARED_BLOCK for step in alike[1:]] == [0] * len(alike[1:])
-    for copy in (Copied(Range(0, 1360, 1 << 28), 5456), Copied(Range(2, 7, 1 << 28), 5456), Copied(Range(0, 0, 9), 0)):
+    for copy in (
+        Copied(Range(0, 1360, 1 << 28), 5456),
+        Copied(Range(2, 7, 1 << 28), 5456),
+        Copied(Range(0, 0, 9), 0),
+    ):
         steps = list(_steps(copy))
         assert sum(step.source.size for step in steps) == copy.source.size
         assert steps[0].place == copy.place
-        for before, after in zip(steps, steps[1:], strict=False):
+        for before, after in pairwise(steps):
             assert after.place == before.place + before.source.size
             assert after.source.start == before.source.start + before.source.size
 
@@ -84,11 +95,13 @@ def test_equal_inputs_give_equal_bytes_and_round_trips_settle(tmp_path: Path) ->
     assert first == Path(again.output).read_bytes() == Path(third.output).read_bytes()
     weights = source / "adapter_model.safetensors"
     assert start(Path(once.output)) % SHARED_BLOCK == start(weights) % SHARED_BLOCK
-    assert first[start(Path(once.output)):] == weights.read_bytes()[start(weights):]
+    assert first[start(Path(once.output)) :] == weights.read_bytes()[start(weights) :]
 
 
 @pytest.mark.skipif(not hasattr(os, "copy_file_range"), reason="no copying in the kernel")
-def test_the_kernel_is_asked_for_whole_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_kernel_is_asked_for_whole_blocks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     source = peft_folder(tmp_path / "a", rank=64, width=2048)
     asked: list[tuple[int, int]] = []
     real = os.copy_file_range
@@ -102,9 +115,13 @@ def test_the_kernel_is_asked_for_whole_blocks(tmp_path: Path, monkeypatch: pytes
     assert [(start % SHARED_BLOCK, place % SHARED_BLOCK) for start, place in asked[1:]] == [(0, 0)]
 
 
-def test_a_kernel_that_stops_half_way_is_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kernel_that_stops_half_way_is_continued(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     source = peft_folder(tmp_path / "a", rank=64, width=2048)
-    whole = Path(lora_convert.convert(str(source), "diffusers", output=str(tmp_path / "1")).output).read_bytes()
+    whole = Path(
+        lora_convert.convert(str(source), "diffusers", output=str(tmp_path / "1")).output
+    ).read_bytes()
     real = getattr(os, "copy_file_range", None)
     calls = [0]
 

@@ -23,12 +23,21 @@ def state(folder: Path) -> dict[str, tuple[str, int, int, int]]:
 
 
 COMMANDS = (
-    ["inspect", "{a}"], ["inspect", "--health", "--names", "{a}"], ["inspect", "--json", "{a}", "{b}"],
-    ["verify", "{a}", "{b}"], ["to-diffusers", "{a}"], ["to-diffusers", "{a}", "--force"],
-    ["to-kohya", "{a}", "--dtype", "bf16"], ["to-peft", "{a}"], ["to-peft", "{a}", "-o", "{a}"],
-    ["to-peft", "{a}", "-o", "{a}", "--force"], ["to-diffusers", "{b}", "--force"],
-    ["convert", "{a}", "--to", "accelerate"], ["convert", "{a}", "--to", "peft", "-o", "{weights}", "--force"],
-    ["to-diffusers", "{a}", "--dry-run"], ["to-diffusers", "{a}", "--no-verify", "--force"],
+    ["inspect", "{a}"],
+    ["inspect", "--health", "--names", "{a}"],
+    ["inspect", "--json", "{a}", "{b}"],
+    ["verify", "{a}", "{b}"],
+    ["to-diffusers", "{a}"],
+    ["to-diffusers", "{a}", "--force"],
+    ["to-kohya", "{a}", "--dtype", "bf16"],
+    ["to-peft", "{a}"],
+    ["to-peft", "{a}", "-o", "{a}"],
+    ["to-peft", "{a}", "-o", "{a}", "--force"],
+    ["to-diffusers", "{b}", "--force"],
+    ["convert", "{a}", "--to", "accelerate"],
+    ["convert", "{a}", "--to", "peft", "-o", "{weights}", "--force"],
+    ["to-diffusers", "{a}", "--dry-run"],
+    ["to-diffusers", "{a}", "--no-verify", "--force"],
 )
 
 
