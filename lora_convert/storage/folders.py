@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 from lora_convert.errors import CheckpointNotFoundError, CorruptCheckpointError
@@ -42,13 +42,21 @@ def weight_files(path: str) -> WeightFiles:
     return WeightFiles(path, (path,), ("",), "safetensors")
 
 
-def ranked_weights(folder: str, *, without: str = "") -> list[list[WeightFiles]]:
+def ranked_weights(
+    folder: str, *, own_name: Callable[[str], str] | None = None
+) -> list[list[WeightFiles]]:
     """The checkpoints in a folder, the likeliest first; those of one rank stand together.
 
-    The order: ``adapter_model``, ``pytorch_lora_weights``, ``model``, any other. `without` is a file
-    name that is never a source: the output's own.
+    The order: ``adapter_model``, ``pytorch_lora_weights``, ``model``, any other. `own_name` gives
+    the name of the output of a stem: such a file beside its stem's is left away.
     """
-    names = sorted(name for name in _names(folder) if name != without)
+    names = sorted(_names(folder))
+    if own_name:
+        stems = {name.split(SUFFIX)[0] for name in names} | {
+            os.path.basename(os.path.abspath(folder))
+        }
+        outputs = {own_name(stem) for stem in stems}
+        names = [name for name in names if name not in outputs]
     indexes = [name for name in names if name.endswith(INDEX_SUFFIX)]
     found = {name: _sharded_if_sound(os.path.join(folder, name)) for name in indexes}
     sharded = {os.path.basename(file) for weights in found.values() for file in weights.files}
@@ -85,7 +93,7 @@ def parts_of(folder: str, components: Collection[str]) -> WeightFiles | None:
 def subfolders_with_weights(folder: str) -> list[str]:
     """Subfolders that hold weights of the usual names."""
     found = []
-    for name in sorted(_names(folder)):
+    for name in sorted(_names(folder), key=_natural):
         inner = os.path.join(folder, name)
         if (
             os.path.isdir(inner)
@@ -98,6 +106,11 @@ def subfolders_with_weights(folder: str) -> list[str]:
 
 def _is_usual(name: str) -> bool:
     return name.endswith(SUFFIX) and _rank(name) < len(_RANKED)
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """An order in which checkpoint-500 comes before checkpoint-1000."""
+    return [(int(part) if part.isdecimal() else -1, part) for part in re.split(r"(\d+)", name)]
 
 
 def _names(folder: str) -> list[str]:

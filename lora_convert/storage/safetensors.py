@@ -1,8 +1,8 @@
 """Reading safetensors headers. Every rule of the format is checked here, once, at the door.
 
 The format: eight bytes of length, a JSON object, the data (safetensors 0.8, README "Format"). Stricter
-than the library in three points: duplicate names are refused, as the format says, and so are fields
-that it does not know and headers of more values than any checkpoint has.
+than the library in four points: as the format says, duplicate names are refused, and headers that do
+not begin with a brace; and so are fields it does not know, and more values than any checkpoint has.
 """
 
 from __future__ import annotations
