@@ -19,6 +19,7 @@
     │   ├── DestinationExistsError            exit 5   also FileExistsError
     │   ├── NotEnoughSpaceError               exit 1   also OSError
     │   └── VerificationError                 exit 1
+    ├── OptionError                           exit 2   also ValueError
     ├── HubError                              exit 1   also OSError
     └── MissingExtraError                     exit 1   also ImportError
 
@@ -230,6 +231,29 @@ class NotEnoughSpaceError(OutputError, OSError):
 
 class VerificationError(OutputError):
     """What was written is not what was planned, or does not act like its source."""
+
+
+class OptionError(LoraConvertError, ValueError):
+    """An option or argument has a value it cannot have."""
+
+    exit_code = EXIT_USAGE
+
+    def __init__(self, name: str, value: object, *, choices: Sequence[str] = (), hint: str = "") -> None:
+        self.name = name
+        self.value = value
+        self.choices = tuple(choices)
+        near = _nearest(str(value), self.choices)
+        super().__init__(
+            f"{name}: {value!r} is not a value it can have",
+            why="it can be " + ", ".join(self.choices) if choices else "",
+            hint=hint or (f"did you mean {near}?" if near else ""),
+        )
+
+
+def _nearest(word: str, choices: Sequence[str]) -> str:
+    from difflib import get_close_matches
+
+    return next(iter(get_close_matches(word, choices, n=1)), "")
 
 
 class HubError(LoraConvertError, OSError):

@@ -51,7 +51,11 @@ class Output:
             _write(sys.stderr, printable(text) + "\n")
 
     def table(self, rows: Iterable[tuple[str, ...]], *, header: tuple[str, ...] = ()) -> None:
-        """Aligned columns."""
+        """Aligned columns: by rich on a terminal, as plain text elsewhere."""
+        listed = [*rows]
+        if not sys.stdout.isatty():
+            self._plain_table([header, *listed] if header else listed)
+            return
         from rich.console import Console
         from rich.table import Table
         from rich.text import Text
@@ -62,9 +66,16 @@ class Output:
         if not header:
             table.add_column(style="bold", no_wrap=True)
             table.add_column(overflow="fold")
-        for row in rows:
+        for row in listed:
             table.add_row(*(Text(printable(cell)) for cell in row))
-        Console(highlight=False, soft_wrap=not sys.stdout.isatty()).print(table)
+        Console(highlight=False).print(table)
+
+    def _plain_table(self, rows: list[tuple[str, ...]]) -> None:
+        cells = [[printable(cell) for cell in row] for row in rows]
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        for row in cells:
+            aligned = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+            self.line("  ".join(aligned).rstrip())
 
     def progress(self, label: str, total: int) -> Callable[[int], None]:
         """A function to be told of bytes done; shows a line on a terminal once it takes long."""

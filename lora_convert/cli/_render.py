@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ _SHOWN = 5
 _SOURCES = {
     "tensor": "the alpha beside each module",
     "header": "the file's metadata (lora_adapter_metadata)",
-    "config": "adapter_config.json or the run's configuration",
+    "config": "a configuration",
     "payload": "the checkpoint's own configuration",
     "option": "an option",
     "assumed": "nothing: alpha = rank is assumed",
@@ -44,26 +45,13 @@ def show_inspection(out: Output, found: Inspection, *, names: bool, several: boo
 def _rows(found: Inspection) -> list[tuple[str, str]]:
     rows = [
         ("file", f"{found.weights} ({size(found.bytes)}, {found.container})"),
-        (
-            "format",
-            found.format
-            or (
-                f"none: {found.known_as}, not read by this version"
-                if found.known_as
-                else "none recognised"
-            ),
-        ),
+        ("format", _format(found)),
         ("architecture", found.architecture or _fitting(found)),
-        ("algorithms", ", ".join(found.algorithms) or "–"),
+        ("algorithms", _algorithms(found)),
         ("components", ", ".join(found.components) or "–"),
         ("modules", str(found.modules)),
         ("ranks", _counted(found.ranks)),
-        (
-            "scale",
-            f"{_counted(found.scales)} from {_SOURCES[found.scale_source]}"
-            if found.scale_source
-            else "–",
-        ),
+        ("scale", _scale(found)),
         ("dtypes", ", ".join(found.dtypes)),
         ("keys", _keys(found)),
     ]
@@ -82,12 +70,41 @@ def _rows(found: Inspection) -> list[tuple[str, str]]:
             )
         )
     rows += [("unexplained", key) for key in found.unexplained[:_SHOWN]]
+    if len(found.unexplained) > _SHOWN:
+        rows.append(("", f"and {len(found.unexplained) - _SHOWN} more"))
     if found.passed_over:
-        rows.append(("not read", ", ".join(found.passed_over[:_SHOWN])))
+        rows.append(
+            ("not read", ", ".join(os.path.basename(p) for p in found.passed_over[:_SHOWN]))
+        )
     rows += [
         ("metadata", f"{key} = {_short(value)}") for key, value in list(found.metadata.items())[:20]
     ]
     return rows + _health_rows(found)
+
+
+def _format(found: Inspection) -> str:
+    if found.format:
+        return found.format
+    return (
+        f"none: {found.known_as}, not read by this version" if found.known_as else "none recognised"
+    )
+
+
+def _scale(found: Inspection) -> str:
+    if not found.scale_source:
+        return "–"
+    paths = f" ({', '.join(found.scale_paths)})" if found.scale_paths else ""
+    return f"{_counted(found.scales)} from {_SOURCES[found.scale_source]}{paths}"
+
+
+def _algorithms(found: Inspection) -> str:
+    from lora_convert.algorithms import FOREIGN
+
+    names = (
+        f"{FOREIGN[name]}: recognised, not converted" if name in FOREIGN else name
+        for name in found.algorithms
+    )
+    return ", ".join(names) or "–"
 
 
 def _fitting(found: Inspection) -> str:
@@ -135,12 +152,28 @@ def _show_tree(out: Output, names: tuple[str, ...]) -> None:
 
 def proof_line(proof: Proof) -> str:
     """The proof in one line."""
-    worst = (
-        "bit-exact"
-        if proof.exact
-        else f"largest relative difference {proof.worst:.1e} ({proof.worst_module})"
-    )
-    return f"{proof.modules} modules, {worst}, {proof.seconds:.2f} s"
+    return f"{proof.modules} modules, {_worst(proof)}, {proof.seconds:.2f} s"
+
+
+def _worst(proof: Proof) -> str:
+    if proof.exact:
+        return "bit-exact"
+    if proof.worst == float("inf"):
+        return f"no match for {proof.worst_module}"
+    return f"largest relative difference {proof.worst:.1e} ({proof.worst_module})"
+
+
+def show_comparison(out: Output, proof: Proof) -> None:
+    """Whether two files act alike, and what differs."""
+    if out.quiet:
+        out.line("equal" if proof.equal else "different")
+        return
+    if proof.equal:
+        out.line(f"equal: {proof_line(proof)}")
+        return
+    out.line(f"different: {proof.differing} of {proof_line(proof)}")
+    for reason, count in list(proof.reasons.items())[:_SHOWN]:
+        out.line(f"  {reason}: {count} modules")
 
 
 def show_plan(out: Output, plan: ConversionPlan) -> None:

@@ -14,11 +14,12 @@ from lora_convert.cli._output import Output
 def _conversion(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options of every conversion."""
     decorators = (
-        click.argument("source"),
+        click.argument("source", type=click.Path()),
         click.option(
             "-o",
             "--output",
             metavar="PATH",
+            type=click.Path(),
             help="A file, if it ends in .safetensors, else a folder. Default: beside the source.",
         ),
         _options.force,
@@ -78,7 +79,11 @@ def _run(
 
 @click.command()
 @click.option(
-    "--to", required=True, metavar="FORMAT", help="The format to write (see: lora-convert formats)."
+    "--to",
+    required=True,
+    metavar="FORMAT",
+    shell_complete=_options.format_names,
+    help="The format to write (see: lora-convert formats).",
 )
 @_conversion
 def convert(to: str, **options: Any) -> int:
@@ -87,17 +92,6 @@ def convert(to: str, **options: Any) -> int:
     The source is never touched; the output appears whole or not at all, after a proof that every
     module's effective weight change is what it was.
     """
-    from lora_convert.formats import FORMATS
-
-    if to not in FORMATS:
-        from difflib import get_close_matches
-
-        near = get_close_matches(to, FORMATS, n=1)
-        raise click.BadParameter(
-            f"{to!r} is not one of {', '.join(FORMATS)}."
-            + (f" Did you mean {near[0]!r}?" if near else ""),
-            param_hint="--to",
-        )
     return _run(to, **options)
 
 

@@ -10,7 +10,7 @@ from lora_convert.errors import EXIT_DONE, EXIT_PARTIAL, LoraConvertError
 
 
 @click.command()
-@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path())
 @click.option(
     "--health", is_flag=True, help="Read the weights too: NaN, zeros, missing partners, duplicates."
 )

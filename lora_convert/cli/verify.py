@@ -10,8 +10,8 @@ from lora_convert.errors import EXIT_DONE, EXIT_FAILED
 
 
 @click.command()
-@click.argument("first")
-@click.argument("second")
+@click.argument("first", type=click.Path())
+@click.argument("second", type=click.Path())
 @_options.reading
 @_options.output
 def verify(
@@ -27,7 +27,7 @@ def verify(
 
     Exit code 0 where they act alike, 1 where they differ, 4 where one is not recognised.
     """
-    from lora_convert.cli._render import proof_line
+    from lora_convert.cli._render import show_comparison
     from lora_convert.operations.verify import verify as run
 
     out = Output(json=as_json, quiet=quiet)
@@ -35,5 +35,5 @@ def verify(
     if as_json:
         out.object({"first": first, "second": second, **proof.as_json()})
     else:
-        out.line(("equal: " if proof.equal else "different: ") + proof_line(proof))
+        show_comparison(out, proof)
     return EXIT_DONE if proof.equal else EXIT_FAILED

@@ -10,9 +10,8 @@ from lora_convert.architectures import ARCHITECTURES
 from lora_convert.conversion.gather import chosen_adapter, gather
 from lora_convert.conversion.read import read
 from lora_convert.conversion.translate import translate
-from lora_convert.errors import UnknownArchitectureError, UnknownFormatError
-from lora_convert.formats import FORMATS
-from lora_convert.operations.convert import Origin, plan_adapter
+from lora_convert.errors import OptionError
+from lora_convert.operations.convert import Origin, check_options, plan_adapter
 from lora_convert.operations.destination import destination
 from lora_convert.operations.opening import open_adapter
 from lora_convert.operations.recognising import check_recognised
@@ -58,7 +57,7 @@ class AdapterArrays(NamedTuple):
 
 
 def read_adapter(
-    path: str,
+    path: str | os.PathLike[str],
     *,
     adapter: str | None = None,
     component: str | None = None,
@@ -66,7 +65,7 @@ def read_adapter(
     scale_from: str | None = None,
 ) -> AdapterArrays:
     """Read a file or folder of any format, scales resolved, modules in Diffusers' names."""
-    opened = open_adapter(path, architecture=architecture, component=component)
+    opened = open_adapter(os.fspath(path), architecture=architecture, component=component)
     with opened.checkpoint as checkpoint:
         check_recognised(opened)
         header, detection = checkpoint.header, opened.detection
@@ -92,7 +91,7 @@ def read_adapter(
 
 def write_adapter(
     adapter: AdapterArrays,
-    path: str,
+    path: str | os.PathLike[str],
     *,
     to: str = "diffusers",
     force: bool = False,
@@ -101,18 +100,16 @@ def write_adapter(
     verify: bool = True,
 ) -> Result:
     """Write arrays in format `to`; `path` is a file that ends in .safetensors, or a folder."""
-    if to not in FORMATS:
-        raise UnknownFormatError(to, examples=tuple(FORMATS))
+    format_ = check_options(to, dtype, losses)
+    path = os.fspath(path)
     if adapter.architecture is not None and adapter.architecture not in ARCHITECTURES:
-        raise UnknownArchitectureError(
-            f"there is no architecture {adapter.architecture!r}", candidates=tuple(ARCHITECTURES)
-        )
+        raise OptionError("architecture", adapter.architecture, choices=tuple(ARCHITECTURES))
     deltas = tuple(_delta(module) for module in adapter.modules)
-    place = destination(FORMATS[to], path, os.path.dirname(path), "adapter")
+    place = destination(format_, path, os.path.dirname(path), "adapter")
     with plan_adapter(
         Origin(Checkpoint(NO_FILES), None, adapter.architecture),
         Adapter(deltas, 0, adapter.metadata),
-        FORMATS[to],
+        format_,
         place,
         dtype=dtype,
         losses=losses,

@@ -31,6 +31,8 @@ class Difference(NamedTuple):
     """Frobenius norm of the difference over that of the first; infinite where one is missing."""
     allowed: float
     """What rounding explains, for the dtypes involved."""
+    reason: str = ""
+    """Why they differ, where more can be said than a number."""
 
     @property
     def equal(self) -> bool:
@@ -83,13 +85,20 @@ def _difference(
         present = one or other
         assert present is not None
         nothing = present.algorithm == "lora" and _is_zero(present, read)
-        return Difference(label, nothing, 0.0 if nothing else float("inf"), 0.0)
+        where = "only in the first" if one else "only in the second"
+        return Difference(
+            label, nothing, 0.0 if nothing else float("inf"), 0.0, "" if nothing else where
+        )
     if one.algorithm != other.algorithm:
-        return Difference(label, False, float("inf"), 0.0)
-    if one.scale.value == other.scale.value and _same_tensors(one.tensors, other.tensors, facts):
+        return Difference(
+            label, False, float("inf"), 0.0, f"{one.algorithm} against {other.algorithm}"
+        )
+    same = _same_tensors(one.tensors, other.tensors, facts)
+    if same and one.scale.value == other.scale.value:
         return Difference(label, True, 0.0, 0.0)
+    reason = f"scale {one.scale.value:g} against {other.scale.value:g}" if same else ""
     relative = _relative(one, other, facts, read)
-    return Difference(label, relative == 0.0, relative, _allowed(one, other))
+    return Difference(label, relative == 0.0, relative, _allowed(one, other), reason)
 
 
 def _same_tensors(one: Mapping[str, Expr], other: Mapping[str, Expr], facts: Facts) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 from lora_convert.architectures import ARCHITECTURES
 from lora_convert.conversion.fit import computed_notes, fit
@@ -12,10 +12,7 @@ from lora_convert.conversion.read import read
 from lora_convert.conversion.spelling import UNKNOWN_COMPONENT, Spelling, spelling
 from lora_convert.conversion.translate import translate
 from lora_convert.conversion.write import write
-from lora_convert.errors import (
-    LossyConversionError,
-    UnknownFormatError,
-)
+from lora_convert.errors import LossyConversionError, NotExpressibleError, OptionError
 from lora_convert.formats import FORMATS, Format
 from lora_convert.operations.destination import Destination, destination_of
 from lora_convert.operations.opening import Opened, open_adapter
@@ -116,10 +113,10 @@ class ConversionPlan:
 
 
 def plan_convert(
-    source: str,
+    source: str | os.PathLike[str],
     to: str,
     *,
-    output: str | None = None,
+    output: str | os.PathLike[str] | None = None,
     dtype: str | None = None,
     losses: LossPolicy = "warn",
     scale_from: str | None = None,
@@ -133,16 +130,30 @@ def plan_convert(
     `losses` ``refuse``, a plan that loses anything is a LossyConversionError. The plan holds its source
     open: use it in a ``with``, or close it.
     """
-    format_ = FORMATS.get(to)
-    if format_ is None:
-        raise UnknownFormatError(to, examples=tuple(FORMATS))
-    own_name = "" if format_.folder else format_.file_name("")
-    opened = open_adapter(source, architecture=architecture, component=component, without=own_name)
+    format_ = check_options(to, dtype, losses)
+    opened = open_adapter(
+        os.fspath(source),
+        architecture=architecture,
+        component=component,
+        own_name=None if format_.folder else format_.file_name,
+    )
+    place = None if output is None else os.fspath(output)
     try:
-        return _planned(opened, format_, output, dtype, losses, scale_from, adapter)
+        return _planned(opened, format_, place, dtype, losses, scale_from, adapter)
     except BaseException:
         opened.checkpoint.close()
         raise
+
+
+def check_options(to: str, dtype: str | None, losses: str) -> Format:
+    """The format `to` names; OptionError where an option has a value it cannot have."""
+    if to not in FORMATS:
+        raise OptionError("to", to, choices=tuple(FORMATS))
+    if dtype is not None and dtype not in SHORT_NAMES:
+        raise OptionError("dtype", dtype, choices=tuple(SHORT_NAMES))
+    if losses not in get_args(LossPolicy):
+        raise OptionError("losses", losses, choices=get_args(LossPolicy))
+    return FORMATS[to]
 
 
 def _planned(
@@ -190,7 +201,12 @@ def plan_adapter(
     target = spelling(format_.name, name)
     facts = ByteFacts(origin.checkpoint.read)
     named = translate(adapter, architecture, format_.namespace_for(name), facts)
-    fitted, lost = fit(named, format_, architecture, SHORT_NAMES.get(dtype or "", dtype))
+    fitted, lost = fit(named, format_, architecture, SHORT_NAMES[dtype] if dtype else None)
+    if format_.folder and not destination.folder and len(fitted.components) > 1:
+        raise NotExpressibleError(
+            f"{destination.path}: {format_.title} needs a folder for {len(fitted.components)} components",
+            hint=f"-o {destination.path.removesuffix('.safetensors')}",
+        )
     files, rounded = write(fitted, target, destination.weights)
     found = (*known_losses, *lost, *rounded)
     if losses == "refuse" and found:
@@ -253,10 +269,10 @@ def _reader_notes(fitted: Adapter, format_: Format) -> list[str]:
 
 
 def convert(
-    source: str,
+    source: str | os.PathLike[str],
     to: str,
     *,
-    output: str | None = None,
+    output: str | os.PathLike[str] | None = None,
     force: bool = False,
     verify: bool = True,
     dtype: str | None = None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -12,7 +13,7 @@ from lora_convert.operations.opening import Opened, open_adapter
 from lora_convert.operations.scaling import scale_sources
 
 if TYPE_CHECKING:
-    from lora_convert.adapter import Scale, ScaleSource
+    from lora_convert.adapter import ScaleSource
     from lora_convert.conversion.detect import Candidate, Detection
     from lora_convert.operations.health import Health
 
@@ -39,6 +40,8 @@ class Inspection(NamedTuple):
     scales: Mapping[str, int]
     """Scale to number of modules."""
     scale_source: ScaleSource | None
+    scale_paths: tuple[str, ...]
+    """Documents that scales came from."""
     scale_problem: str
     """Why scales could not be resolved, where they could not."""
     dtypes: tuple[str, ...]
@@ -76,6 +79,7 @@ class Inspection(NamedTuple):
             "ranks": dict(self.ranks),
             "scales": dict(self.scales),
             "scale_source": self.scale_source,
+            "scale_paths": list(self.scale_paths),
             "dtypes": list(self.dtypes),
             "bytes": self.bytes,
             "total": self.total,
@@ -95,13 +99,14 @@ class Inspection(NamedTuple):
 
 
 def inspect(
-    path: str,
+    path: str | os.PathLike[str],
     *,
     architecture: str | None = None,
     component: str | None = None,
     health: bool = False,
 ) -> Inspection:
     """What `path`, a file or folder, holds. Reads the header and scalars; with `health` the weights too."""
+    path = os.fspath(path)
     opened = open_adapter(path, architecture=architecture, component=component)
     with opened.checkpoint:
         return _inspection(path, opened, health=health)
@@ -111,9 +116,7 @@ def _inspection(path: str, opened: Opened, *, health: bool) -> Inspection:
     checkpoint, detection, _ = opened
     header = checkpoint.header
     gathered, problem = _gathered(opened)
-    scales, source, scale_problem = (
-        _scales(opened, gathered) if not problem else ({}, None, problem)
-    )
+    scales = _Scales({}, None, (), problem) if problem else _scales(opened, gathered)
     examined = None
     if health:
         from lora_convert.operations.health import examine
@@ -134,9 +137,10 @@ def _inspection(path: str, opened: Opened, *, health: bool) -> Inspection:
         ranks={
             str(rank): n for rank, n in sorted(Counter(e.rank for e in gathered if e.rank).items())
         },
-        scales=scales,
-        scale_source=source,
-        scale_problem=scale_problem,
+        scales=scales.counts,
+        scale_source=scales.source,
+        scale_paths=scales.paths,
+        scale_problem=scales.problem,
         dtypes=_dtypes(opened, gathered),
         bytes=checkpoint.size,
         total=len(header.tensors),
@@ -165,22 +169,27 @@ def _gathered(opened: Opened) -> tuple[tuple[Gathered, ...], str]:
         return gather(opened.checkpoint.header, opened.detection, lenient=True), error.what
 
 
-def _scales(
-    opened: Opened, gathered: tuple[Gathered, ...]
-) -> tuple[dict[str, int], ScaleSource | None, str]:
+class _Scales(NamedTuple):
+    counts: dict[str, int]
+    source: ScaleSource | None
+    paths: tuple[str, ...]
+    problem: str
+
+
+def _scales(opened: Opened, gathered: tuple[Gathered, ...]) -> _Scales:
     with_rank = [entry for entry in gathered if entry.rank]
     if not with_rank:
-        return {}, None, ""
+        return _Scales({}, None, (), "")
     try:
         sources = scale_sources(opened, with_rank, None)
     except LoraConvertError as error:
-        return {}, None, error.what
-    resolved: list[tuple[Scale, ScaleSource]] = [
-        sources.resolve(entry.as_module) for entry in with_rank
-    ]
+        return _Scales({}, None, (), error.what)
+    resolved = [sources.resolve(entry.as_module) for entry in with_rank]
     used = {source for _, source in resolved}
     counted = Counter(f"{scale.value:g}" for scale, _ in resolved)
-    return dict(counted.most_common()), next(source for source in _CERTAINTY if source in used), ""
+    source = next(source for source in _CERTAINTY if source in used)
+    paths = tuple(config.path for config in sources.configs.values()) if "config" in used else ()
+    return _Scales(dict(counted.most_common()), source, paths, "")
 
 
 def _dtypes(opened: Opened, gathered: tuple[Gathered, ...]) -> tuple[str, ...]:

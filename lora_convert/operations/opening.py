@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from lora_convert.architectures import ARCHITECTURES
 from lora_convert.conversion.detect import Detection, detect
@@ -11,7 +11,7 @@ from lora_convert.errors import (
     AmbiguousCheckpointError,
     CheckpointNotFoundError,
     CorruptCheckpointError,
-    UnknownArchitectureError,
+    OptionError,
 )
 from lora_convert.formats import COMPONENTS
 from lora_convert.storage.checkpoint import Checkpoint
@@ -22,6 +22,9 @@ from lora_convert.storage.folders import (
     subfolders_with_weights,
     weight_files,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Opened(NamedTuple):
@@ -34,98 +37,115 @@ class Opened(NamedTuple):
 
 
 def open_adapter(
-    path: str, *, architecture: str | None = None, component: str | None = None, without: str = ""
+    path: str,
+    *,
+    architecture: str | None = None,
+    component: str | None = None,
+    own_name: Callable[[str], str] | None = None,
 ) -> Opened:
     """Open a file, or the checkpoint that a folder holds.
 
-    In a folder, `without` names a file that is no source as long as there is another. The best-named
-    file that holds an adapter is taken; two of one rank are an AmbiguousCheckpointError.
+    In a folder the best-named file that holds an adapter is taken; two of one rank are an
+    AmbiguousCheckpointError. `own_name` gives the output's name for a stem: a file that is the output
+    of another is no source as long as there is another.
     """
     if architecture is not None and architecture not in ARCHITECTURES:
-        raise UnknownArchitectureError(
-            f"there is no architecture {architecture!r}", candidates=tuple(ARCHITECTURES)
-        )
+        raise OptionError("architecture", architecture, choices=tuple(ARCHITECTURES))
     if not os.path.lexists(path):
         raise CheckpointNotFoundError(path)
-    if not os.path.isdir(path):
-        checkpoint = Checkpoint(weight_files(path))
-        return Opened(
-            checkpoint,
-            detect(checkpoint.header, architecture=architecture, component=component),
-            (),
-        )
-    return _open_folder(path, architecture, component, without)
-
-
-def _open_folder(
-    folder: str, architecture: str | None, component: str | None, without: str
-) -> Opened:
-    ranked = ranked_weights(folder, without=without)
-    everything = [weights.path for rank in ranked for weights in rank]
-    unrecognised: Opened | None = None
-    for rank in ranked:
-        opened = [
-            o for w in rank if (o := _attempt(w, architecture, component, alone=len(rank) == 1))
-        ]
-        adapters = [o for o in opened if o.detection.format is not None]
-        if len(adapters) > 1:
-            names = [os.path.basename(o.checkpoint.path) for o in adapters]
-            for one in opened:
-                one.checkpoint.close()
-            raise AmbiguousCheckpointError(
-                f"{folder}: {len(adapters)} files hold an adapter",
-                choices=names,
-                hint="give the file instead of the folder",
-            )
-        for one in opened:
-            if one not in adapters and (one is not opened[0] or unrecognised):
-                one.checkpoint.close()
-        if adapters:
-            others = tuple(name for name in everything if name != adapters[0].checkpoint.path)
-            return adapters[0]._replace(passed_over=others)
-        unrecognised = unrecognised or (opened[0] if opened else None)
-    inner = _open_inner(folder, architecture, component)
-    if inner is not None:
-        return inner
-    if unrecognised is not None:
-        return unrecognised
-    if without and os.path.exists(os.path.join(folder, without)):
-        return open_adapter(
-            os.path.join(folder, without), architecture=architecture, component=component
-        )
-    raise CheckpointNotFoundError(
-        folder,
-        f"{folder}: holds no safetensors weights",
-        hint="give a file, or the folder of one checkpoint",
-    )
-
-
-def _attempt(
-    weights: WeightFiles, architecture: str | None, component: str | None, *, alone: bool
-) -> Opened | None:
-    """Open one candidate of a folder; a broken one among several is passed over."""
-    try:
-        checkpoint = Checkpoint(weights)
-    except CorruptCheckpointError:
-        if alone:
-            raise
-        return None
+    if os.path.isdir(path):
+        return _Folder(path, architecture, component).opened(own_name)
+    checkpoint = Checkpoint(weight_files(path))
     return Opened(
         checkpoint, detect(checkpoint.header, architecture=architecture, component=component), ()
     )
 
 
-def _open_inner(folder: str, architecture: str | None, component: str | None) -> Opened | None:
-    """A folder with one subfolder a component, or with one subfolder that holds an adapter."""
-    parts = parts_of(folder, COMPONENTS)
-    if parts is not None:
-        checkpoint = Checkpoint(parts)
-        return Opened(checkpoint, detect(checkpoint.header, architecture=architecture), ())
-    inner = subfolders_with_weights(folder)
-    if len(inner) > 1:
-        raise AmbiguousCheckpointError(
-            f"{folder}: {len(inner)} subfolders hold weights",
-            choices=[os.path.basename(name) for name in inner],
-            hint=f"give one of them: {inner[0]}",
+class _Folder(NamedTuple):
+    """A folder in which a checkpoint is looked for."""
+
+    path: str
+    architecture: str | None
+    component: str | None
+
+    def opened(self, own_name: Callable[[str], str] | None) -> Opened:
+        """The best-named adapter; else one in subfolders; else what is there, unrecognised."""
+        ranked = ranked_weights(self.path, own_name=own_name)
+        unrecognised: Opened | None = None
+        for rank in ranked:
+            found = self._best(rank)
+            if found and found.detection.format:
+                if unrecognised:
+                    unrecognised.checkpoint.close()
+                everything = (weights.path for others in ranked for weights in others)
+                others = tuple(name for name in everything if name != found.checkpoint.path)
+                return found._replace(passed_over=others)
+            if found and unrecognised:
+                found.checkpoint.close()
+            unrecognised = unrecognised or found
+        found = self._inner() or unrecognised
+        if found is None and own_name and ranked_weights(self.path):
+            found = self.opened(None)
+        if found is None:
+            raise CheckpointNotFoundError(
+                self.path,
+                f"{self.path}: holds no safetensors weights",
+                hint=_where(self.path),
+            )
+        return found
+
+    def _best(self, rank: list[WeightFiles]) -> Opened | None:
+        """The one adapter among files of one rank; else the first of them, unrecognised."""
+        opened = [one for w in rank if (one := self._attempt(w, alone=len(rank) == 1))]
+        adapters = [one for one in opened if one.detection.format]
+        kept = (adapters or opened)[:1]
+        for one in opened:
+            if len(adapters) > 1 or one not in kept:
+                one.checkpoint.close()
+        if len(adapters) > 1:
+            raise AmbiguousCheckpointError(
+                f"{self.path}: {len(adapters)} files hold an adapter",
+                choices=[os.path.basename(one.checkpoint.path) for one in adapters],
+                hint="give the file instead of the folder",
+            )
+        return kept[0] if kept else None
+
+    def _attempt(self, weights: WeightFiles, *, alone: bool) -> Opened | None:
+        """Open one candidate; a broken one among several is passed over."""
+        try:
+            checkpoint = Checkpoint(weights)
+        except CorruptCheckpointError:
+            if alone:
+                raise
+            return None
+        detection = detect(
+            checkpoint.header, architecture=self.architecture, component=self.component
         )
-    return open_adapter(inner[0], architecture=architecture, component=component) if inner else None
+        return Opened(checkpoint, detection, ())
+
+    def _inner(self) -> Opened | None:
+        """A folder with one subfolder a component, or with one subfolder that holds an adapter."""
+        parts = parts_of(self.path, COMPONENTS)
+        if parts is not None:
+            return self._attempt(parts, alone=True)
+        inner = subfolders_with_weights(self.path)
+        if len(inner) > 1:
+            raise AmbiguousCheckpointError(
+                f"{self.path}: {len(inner)} subfolders hold weights",
+                choices=[os.path.basename(name) for name in inner],
+                hint=f"give one of them, for example {inner[-1]}",
+            )
+        return self._replace(path=inner[0]).opened(None) if inner else None
+
+
+def _where(folder: str) -> str:
+    """What to give instead of a folder without weights."""
+    below = [
+        inner
+        for name in sorted(os.listdir(folder))
+        if os.path.isdir(os.path.join(folder, name))
+        for inner in subfolders_with_weights(os.path.join(folder, name))
+    ]
+    if below:
+        return f"give the folder of one checkpoint, for example {below[-1]}"
+    return "give a file, or the folder of one checkpoint"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lora_convert.architectures import ARCHITECTURES
@@ -21,7 +22,7 @@ from lora_convert.storage.files import SourceFile
 from lora_convert.storage.probe import ByteFacts
 from lora_convert.storage.safetensors import read_header, read_scalars
 from lora_convert.tensors.build import reshaped
-from lora_convert.tensors.expr import Expr, Reshaped
+from lora_convert.tensors.expr import Cast, Expr, Reshaped
 from lora_convert.tensors.source import Source
 
 if TYPE_CHECKING:
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
 
     from lora_convert.adapter import Adapter
     from lora_convert.operations.convert import ConversionPlan
+
+
+_MOST_ROUNDING = 0.05
+"""Relative difference beyond which a narrower dtype has destroyed a module rather than rounded it."""
 
 
 class Proof(NamedTuple):
@@ -41,22 +46,30 @@ class Proof(NamedTuple):
     exact: bool
     equal: bool
     """Whether every difference is within the rounding of the dtypes involved."""
+    differing: int
+    """Modules beyond that."""
+    reasons: Mapping[str, int]
+    """Why they differ, where more can be said than a number, with the modules concerned."""
     seconds: float
 
     def as_json(self) -> dict[str, Any]:
         """The documented fields; an infinite difference is null."""
-        return {**self._asdict(), "worst": self.worst if self.worst != float("inf") else None}
+        worst = self.worst if self.worst != float("inf") else None
+        return {**self._asdict(), "worst": worst, "reasons": dict(self.reasons)}
 
 
 def proof_of(comparison: Comparison) -> Proof:
     """A comparison, summed up."""
     worst = comparison.worst
+    differing = [difference for difference in comparison.differences if not difference.equal]
     return Proof(
         modules=len(comparison.differences),
         worst=worst.relative if worst else 0.0,
         worst_module=worst.module if worst else "",
         exact=comparison.exact,
         equal=comparison.equal,
+        differing=len(differing),
+        reasons=Counter(difference.reason for difference in differing if difference.reason),
         seconds=0.0,
     )
 
@@ -66,10 +79,22 @@ def prove(plan: ConversionPlan, files: Sequence[tuple[TensorFile | TextFile, str
 
     `files` are the planned ones with the paths they lie at now. That their bytes are those of the plan
     has been checked before; here the output's own names, shapes, scalars and configuration are read,
-    and each tensor stands for the expression it was written from.
+    and each tensor stands for the expression it was written from. Where that ends in a cast, what
+    stands before the cast must be equal too: the rest is rounding, element by element.
     """
     header, planned, configs = _read_back(files)
     written = _adapter(plan, header, configs)
+    proof = _compared(plan, written, planned)
+    if proof.equal or not any(isinstance(expr, Cast) for expr in planned.values()):
+        return proof
+    before = {name: e.of if isinstance(e, Cast) else e for name, e in planned.items()}
+    unrounded = _compared(plan, written, before)
+    return (
+        proof._replace(equal=True) if unrounded.equal and proof.worst <= _MOST_ROUNDING else proof
+    )
+
+
+def _compared(plan: ConversionPlan, written: Adapter, planned: Mapping[str, Expr]) -> Proof:
     deltas = tuple(
         delta._replace(tensors={role: _planned(t, planned) for role, t in delta.tensors.items()})
         for delta in written.deltas

@@ -13,7 +13,7 @@ from lora_convert.conversion.scales import (
     header_configs,
     scale_from,
 )
-from lora_convert.errors import CheckpointNotFoundError, ConversionError
+from lora_convert.errors import CheckpointNotFoundError, OptionError
 from lora_convert.formats import FORMATS, read_config
 from lora_convert.storage.documents import CONFIG, documents_of, read_document
 
@@ -76,10 +76,7 @@ def _number(text: str, number: str) -> float:
     except ValueError:
         value = float("nan")
     if not isfinite(value):
-        raise ConversionError(
-            f"--scale-from {text}: {number!r} is not a number",
-            hint="for example --scale-from alpha=16",
-        )
+        raise OptionError("scale-from", text, hint="for example --scale-from alpha=16")
     return value
 
 
@@ -90,7 +87,7 @@ def notes_on_scales(adapter: Adapter, sources: ScaleSources) -> list[str]:
     if "config" in used:
         notes += [f"scale from {config.path}" for config in sources.configs.values()]
     if "option" in used:
-        notes.append("scale from --scale-from; what the file says was not used")
+        notes.append("scale from --scale-from, whatever the file says")
     if "tensor" in used and sources.header:
         notes.append("the header gives scales too; the alpha beside each module was used")
     return notes

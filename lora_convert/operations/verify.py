@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING
 
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 
 
 def verify(
-    first: str,
-    second: str,
+    first: str | os.PathLike[str],
+    second: str | os.PathLike[str],
     *,
     adapter: str | None = None,
     component: str | None = None,
@@ -35,9 +36,9 @@ def verify(
     Modules of one that the other lacks differ, unless their ΔW is zero.
     """
     started = time.perf_counter()
-    one = open_adapter(first, architecture=architecture, component=component)
+    one = open_adapter(os.fspath(first), architecture=architecture, component=component)
     with one.checkpoint:
-        other = open_adapter(second, architecture=architecture, component=component)
+        other = open_adapter(os.fspath(second), architecture=architecture, component=component)
         with other.checkpoint:
             files = [*one.checkpoint.files, *other.checkpoint.files]
 

@@ -32,7 +32,8 @@ def product_difference(one: Product, other: Product, read: Read) -> float:
     Elements that are not finite must stand at the same places and are left out; else the difference is
     infinite.
     """
-    if one.up.shape[0] != other.up.shape[0] or one.down.shape[1:] != other.down.shape[1:]:
+    one, other = (Product(_flat(p.up), _flat(p.down), p.scale) for p in (one, other))
+    if (one.up.shape[0], one.down.shape[1]) != (other.up.shape[0], other.down.shape[1]):
         return float("inf")
     if one.up.shape[1] == other.up.shape[1]:
         return _of_one_rank(one, other, read)
@@ -50,7 +51,7 @@ def _of_one_rank(one: Product, other: Product, read: Read) -> float:
     rank = one.up.shape[1]
     ups, downs = numpy.zeros((2 * rank, 2 * rank)), numpy.zeros((2 * rank, 2 * rank))
     norm = numpy.zeros((rank, rank))
-    for first, second in _pairs(_flat(one.up), _flat(other.up), read):
+    for first, second in _pairs(one.up, other.up, read):
         if not _same_gaps(first, second):
             return float("inf")
         ours, theirs = first * one.scale, second * other.scale
@@ -58,7 +59,7 @@ def _of_one_rank(one: Product, other: Product, read: Read) -> float:
         ups += side.T @ side
         norm += ours.T @ ours
     down_norm = numpy.zeros((rank, rank))
-    for first, second in _column_pairs(_flat(one.down), _flat(other.down), read):
+    for first, second in _column_pairs(one.down, other.down, read):
         if not _same_gaps(first, second):
             return float("inf")
         side = numpy.vstack([first, first - second])
@@ -87,7 +88,7 @@ def _flat(factor: Expr) -> Expr:
 
 
 def _whole(factor: Expr, read: Read) -> Array:
-    return evaluate(_flat(factor), read).astype("float64")
+    return evaluate(factor, read).astype("float64")
 
 
 def _pairs(one: Expr, other: Expr, read: Read) -> Iterator[tuple[Array, Array]]:
