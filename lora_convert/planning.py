@@ -18,6 +18,7 @@ LossKind: TypeAlias = Literal[
     "scale folded",
     "dtype narrowed",
     "changed base",
+    "reader gap",
 ]
 LossPolicy: TypeAlias = Literal["allow", "warn", "refuse"]
 

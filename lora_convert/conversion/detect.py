@@ -196,8 +196,9 @@ def _trial(bound: Spelling, groups: list[_Group], wrapped: bool, component: str 
             readings.update((key, frozen) for key, _ in group.members)
         for key, digits in group.members if recipes else ():
             reading = read_key(recipes, digits)
-            if reading is not None:
-                (foreign if reading.foreign else readings)[key] = _placed(reading, component)
+            placed = reading and _placed(bound, reading, component)
+            if placed:
+                (foreign if placed.foreign else readings)[key] = placed
     modules = {(r.component, r.module) for r in foreign.values()}
     for key in [
         key for key, r in readings.items() if modules and (r.component, r.module) in modules
@@ -207,10 +208,14 @@ def _trial(bound: Spelling, groups: list[_Group], wrapped: bool, component: str 
     return _Trial(bound, readings, foreign)
 
 
-def _placed(reading: Reading, component: str | None) -> Reading:
-    """A reading with the component an option says, where the key itself does not tell."""
+def _placed(bound: Spelling, reading: Reading, component: str | None) -> Reading | None:
+    """A reading with the component an option says, where the key itself does not tell.
+
+    None where the architecture's component has no such module.
+    """
     if component and not reading.told:
-        return reading._replace(component=component)
+        known = not bound.architecture or find(bound.architecture, reading.module, component)[0]
+        return reading._replace(component=component) if known else None
     return reading if reading.component else reading._replace(component=UNKNOWN_COMPONENT)
 
 

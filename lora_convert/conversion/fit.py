@@ -12,7 +12,7 @@ from lora_convert.errors import NotExpressibleError
 from lora_convert.planning import Loss
 from lora_convert.tensors.build import cast, reshaped
 from lora_convert.tensors.dtypes import holds_exactly
-from lora_convert.tensors.expr import Contracted, Expr, Times
+from lora_convert.tensors.expr import Contracted, Expr, Times, Zeros
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,6 +27,8 @@ def fit(
 ) -> tuple[Adapter, list[Loss]]:
     """`adapter` in roles, shapes and dtype that `format_` can hold, and the losses."""
     deltas = [_fitted(delta, format_, architecture) for delta in adapter.deltas]
+    if format_.scale_in != "tensor":
+        deltas = _uniform(deltas, format_)
     losses = _dtype_losses(deltas, dtype)
     if dtype:
         deltas = [
@@ -34,6 +36,29 @@ def fit(
             for delta in deltas
         ]
     return adapter._replace(deltas=tuple(deltas)), losses
+
+
+def _uniform(deltas: list[Delta], format_: Format) -> list[Delta]:
+    """`deltas` as a configuration can say them: what it says holds for every module of a component.
+
+    Biases are zero where a module has none. A LoRA beside DoRAs has no such neutral magnitude: it is
+    the norm of the base weight.
+    """
+    biased = {delta.component for delta in deltas if "bias" in delta.tensors}
+    for component in dict.fromkeys(delta.component for delta in deltas):
+        algorithms = {delta.algorithm for delta in deltas if delta.component == component}
+        if len(algorithms) > 1:
+            raise NotExpressibleError(
+                f"{component}: {format_.title} cannot hold {' and '.join(sorted(algorithms))} side by side",
+                why="use_dora holds for every module, and a plain one's magnitude is not in this file",
+                hint="keep it in kohya's names (--to kohya)",
+            )
+    return [_with_bias(delta) if delta.component in biased else delta for delta in deltas]
+
+
+def _with_bias(delta: Delta) -> Delta:
+    up = delta.tensors["up"]
+    return delta._replace(tensors={"bias": Zeros(up.dtype, (up.shape[0],)), **delta.tensors})
 
 
 def computed_notes(adapter: Adapter) -> list[str]:

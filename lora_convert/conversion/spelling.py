@@ -224,9 +224,22 @@ class Spelling:
         leaf = key.rpartition(".")[2]
         return leaf in _BASE_LEAVES and not any(word in key for word in _ADAPTER_WORDS)
 
-    def spell(self, component: str, module: str, role: str, adapter: str = "default") -> str:
-        """The key for a module's tensor; parts of a folder come before a slash."""
+    def spell(
+        self,
+        component: str,
+        module: str,
+        role: str,
+        adapter: str = "default",
+        *,
+        lone: bool = False,
+    ) -> str:
+        """The key for a module's tensor; parts of a folder come before a slash.
+
+        `lone` asks for the endings of a text encoder none of whose attention is adapted.
+        """
         ending = self._write_endings[role]
+        if lone:
+            ending = next((e for e in self.format.lone_endings if e.role == role), ending)
         prefixes = self._write_prefixes.get(component)
         if prefixes is None:
             prefixes = (f"{component}{self.format.separator}",)

@@ -27,7 +27,7 @@ def write(
 
     `file_name` is the weights file's; several components of a format with parts have one subfolder each.
     """
-    losses = _alpha_losses(adapter, target)
+    losses = [*_alpha_losses(adapter, target), *_reader_losses(adapter, target)]
     if not target.format.parts:
         metadata = _metadata(adapter, target)
         return (TensorFile(file_name, _tensors(adapter.deltas, target), metadata),), losses
@@ -44,17 +44,19 @@ def write(
 
 def _tensors(deltas: Sequence[Delta], target: Spelling, part: str = "") -> dict[str, Expr]:
     named: dict[str, Expr] = {}
+    attentive = {delta.component for delta in deltas if ".self_attn." in delta.module}
     for delta in deltas:
+        lone = delta.component.startswith("text_encoder") and delta.component not in attentive
         for role, expr in delta.tensors.items():
-            named[_key(delta, role, target, part)] = expr
+            named[_key(delta, role, target, part, lone=lone)] = expr
         if target.format.scale_in == "tensor":
             alpha = delta.scale.alpha_at(rank(delta.tensors))
-            named[_key(delta, "alpha", target, part)] = Scalar(_single(alpha), "F32")
+            named[_key(delta, "alpha", target, part, lone=lone)] = Scalar(_single(alpha), "F32")
     return named
 
 
-def _key(delta: Delta, role: str, target: Spelling, part: str) -> str:
-    key = target.spell(delta.component, delta.module, role)
+def _key(delta: Delta, role: str, target: Spelling, part: str, *, lone: bool) -> str:
+    key = target.spell(delta.component, delta.module, role, lone=lone)
     return key.removeprefix(f"{part}/") if part else key
 
 
@@ -74,6 +76,20 @@ def _alpha_losses(adapter: Adapter, target: Spelling) -> list[Loss]:
     if not rounded:
         return []
     return [Loss("alpha rounded", f"{rounded} modules: alpha has no exact fp32 value", rounded)]
+
+
+def _reader_losses(adapter: Adapter, target: Spelling) -> list[Loss]:
+    """What the format can spell and its own reader never loads."""
+    unread = target.format.unread.get(target.name or "", ())
+    losses = []
+    for component in unread:
+        count = sum(delta.component == component for delta in adapter.deltas)
+        if count:
+            detail = (
+                f"{target.format.name} never loads {component} of {target.name}: {count} modules"
+            )
+            losses.append(Loss("reader gap", detail, count))
+    return losses
 
 
 def _metadata(adapter: Adapter, target: Spelling) -> dict[str, str]:

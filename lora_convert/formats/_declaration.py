@@ -64,6 +64,10 @@ class Format(NamedTuple):
     """Whether a whole wrapped model, frozen weights included, may be in the file."""
     magnitude: Literal["vector", "column"] = "vector"
     """DoRA magnitudes: (O) and (1, O, 1, 1), as PEFT has them, or (O, 1) and (O, 1, 1, 1)."""
+    lone_endings: tuple[Ending, ...] = ()
+    """Written instead in a text encoder none of whose attention is adapted."""
+    unread: Mapping[str, tuple[str, ...]] = {}
+    """By architecture: components that the format's own reader never loads."""
     variations: tuple[Variation, ...] = ()
     metadata: Callable[[MetadataOf], Mapping[str, str]] | None = None
     """The format's own file metadata."""

@@ -51,6 +51,13 @@ DIFFUSERS = Format(
         *_OLD_TEXT_ENCODERS,
         *FOREIGN,
     ),
+    # its reader infers the era of a text encoder's names from attention keys, and fails without one
+    # in diffusers 0.42, utils/state_dict_utils.py
+    lone_endings=(
+        Ending("down", ".lora_linear_layer.down.weight"),
+        Ending("up", ".lora_linear_layer.up.weight"),
+    ),
+    unread={"flux": ("text_encoder_2",)},
     scale_in="header",
     file_name=lambda stem: "pytorch_lora_weights.safetensors",
 )

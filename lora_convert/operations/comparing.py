@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lora_convert.algorithms import Factors
 from lora_convert.algorithms.lora import without_mid
+from lora_convert.tensors.expr import Zeros
 from lora_convert.tensors.norms import Product, product_difference, vector_difference
 
 if TYPE_CHECKING:
@@ -134,15 +135,15 @@ def _relative(one: Delta, other: Delta, facts: Facts, read: Callable[[Range], by
         Product(theirs.tensors["up"], theirs.tensors["down"], theirs.scale.value),
         read,
     )
-    for role, factors in (
-        ("magnitude", (1.0, 1.0)),
-        ("bias", (ours.scale.value, theirs.scale.value)),
-    ):
-        pair = one.tensors.get(role), other.tensors.get(role)
-        if pair[0] is not None and pair[1] is not None:
-            relative = max(relative, vector_difference(pair[0], pair[1], factors, read))
-        elif pair[0] is not None or pair[1] is not None:
-            return float("inf")
+    magnitudes = one.tensors.get("magnitude"), other.tensors.get("magnitude")
+    if magnitudes[0] is not None and magnitudes[1] is not None:
+        relative = max(relative, vector_difference(magnitudes[0], magnitudes[1], (1.0, 1.0), read))
+    biases = [delta.tensors.get("bias") for delta in (one, other)]
+    if any(bias is not None for bias in biases):
+        zeros = Zeros("F32", (ours.tensors["up"].shape[0],))
+        first, second = (zeros if bias is None else bias for bias in biases)
+        scales = ours.scale.value, theirs.scale.value
+        relative = max(relative, vector_difference(first, second, scales, read))
     return relative
 
 

@@ -122,7 +122,7 @@ def _inspection(path: str, opened: Opened, *, health: bool) -> Inspection:
         from lora_convert.operations.health import examine
 
         examined = examine(checkpoint, detection)
-    foreign = sorted({reading.foreign for reading in detection.foreign.values()})
+    foreign = sorted({r.foreign for r in detection.foreign.values() if r.foreign})
     placed = [*detection.readings.values(), *detection.foreign.values()]
     return Inspection(
         path=path,

@@ -26,7 +26,7 @@ def check_recognised(opened: Opened, format_: Format | None = None) -> None:
     if detection.format is None:
         raise UnknownFormatError(checkpoint.path, known_as=detection.known_as, examples=keys)
     if detection.foreign:
-        names = sorted({FOREIGN[reading.foreign] for reading in detection.foreign.values()})
+        names = sorted({FOREIGN[r.foreign] for r in detection.foreign.values() if r.foreign})
         raise UnexplainedKeysError(
             checkpoint.path,
             detection.unexplained,

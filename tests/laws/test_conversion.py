@@ -20,7 +20,9 @@ CASES = list(product(FORMATS, ARCHITECTURES, ALGORITHMS))
 
 def written(folder: Path, format_name: str, made: lc.AdapterArrays) -> str:
     """A file or folder of `made` in a format."""
-    output = folder / (f"{format_name}" if FORMATS[format_name].folder else f"{format_name}.safetensors")
+    output = folder / (
+        f"{format_name}" if FORMATS[format_name].folder else f"{format_name}.safetensors"
+    )
     return lc.write_adapter(made, str(output), to=format_name).output
 
 
@@ -29,7 +31,9 @@ def tree(path: str) -> dict[str, bytes]:
     if os.path.isfile(path):
         return {"": Path(path).read_bytes()}
     return {
-        str(file.relative_to(path)): file.read_bytes() for file in sorted(Path(path).rglob("*")) if file.is_file()
+        str(file.relative_to(path)): file.read_bytes()
+        for file in sorted(Path(path).rglob("*"))
+        if file.is_file()
     }
 
 
@@ -64,7 +68,10 @@ def test_parts_of_different_rank_and_scale_keep_their_change_within_fp32(
     source = written(tmp_path, "diffusers", made)
     for target in FORMATS:
         result = lc.convert(source, target, output=str(tmp_path / f"to-{target}"), force=True)
-        assert largest_difference(made, lc.read_adapter(result.output, architecture=architecture)) <= 1e-6
+        assert (
+            largest_difference(made, lc.read_adapter(result.output, architecture=architecture))
+            <= 1e-6
+        )
 
 
 @pytest.mark.parametrize(("origin", "architecture", "algorithm"), CASES)
@@ -86,9 +93,7 @@ def test_round_trips_are_the_identity(
         trips.append(tree(back))
         at = back
     assert trips[1] == trips[2]
-    first, last = (
-        lc.read_adapter(path, architecture=architecture) for path in (source, at)
-    )
+    first, last = (lc.read_adapter(path, architecture=architecture) for path in (source, at))
     for one, other in zip(
         sorted(first.modules, key=lambda m: (m.component, m.module)),
         sorted(last.modules, key=lambda m: (m.component, m.module)),
@@ -112,7 +117,9 @@ def test_plans_tell_the_truth(tmp_path: Path, target: str, architecture: str) ->
     assert sum(os.path.getsize(path) for path in new) == told["bytes"]
     assert result.status == "written"
     assert lc.convert(source, target, output=str(tmp_path / "out")).status == "unchanged"
-    assert lc.convert(source, target, output=str(tmp_path / "out"), force=True).status == "unchanged"
+    assert (
+        lc.convert(source, target, output=str(tmp_path / "out"), force=True).status == "unchanged"
+    )
 
 
 @pytest.mark.parametrize(("architecture", "dtype"), list(product(ARCHITECTURES, ("fp16", "bf16"))))

@@ -1,0 +1,110 @@
+"""Names of real files: the known ones are detected with every key explained, the others refused by name.
+
+The lists are read where a checkout has them beside it; none is part of this project.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lora_convert.conversion.detect import detect
+from lora_convert.errors import (
+    RecognitionError,
+    UnexplainedKeysError,
+    UnknownArchitectureError,
+    UnknownFormatError,
+)
+from lora_convert.header import Header
+from lora_convert.operations.convert import plan_convert
+from lora_convert.tensors.dtypes import byte_count
+from lora_convert.tensors.source import Source
+
+FOLDER = Path(__file__).parents[3] / "shared" / "realkeys"
+LISTS = sorted(FOLDER.glob("*.json")) if FOLDER.is_dir() else []
+
+pytestmark = pytest.mark.skipif(not LISTS, reason="no lists of real names beside this checkout")
+
+NAMES = {"sd1": "sd1", "sd2": "sd2", "sdxl": "sdxl", "flux1": "flux"}
+"""Architectures of the lists that are known here."""
+
+REFUSED = {
+    "cloneofsimo": (UnknownFormatError, "cloneofsimo"),
+    "oft": (UnexplainedKeysError, "OFT"),
+    "loha": (UnexplainedKeysError, "LoHa"),
+    "sdxl_lokr": (UnexplainedKeysError, "LoKr"),
+    "flux_control": (UnknownFormatError, "BFL control"),
+    "dora_onetrainer": (UnknownFormatError, "OneTrainer"),
+    "flux_lokr_bfl": (UnknownFormatError, "ComfyUI"),
+    "invoke_flux_lora_aitoolkit": (UnknownFormatError, "ComfyUI"),
+    "xlabs": (UnknownFormatError, "XLabs"),
+    "anima_lora_lokr": (UnknownFormatError, "ComfyUI"),
+    "anima_lora_peft": (UnknownFormatError, "ComfyUI"),
+    "anima_lora_kohya": (UnknownArchitectureError, "kohya"),
+    "krea2_lora_kohya": (UnknownArchitectureError, "kohya"),
+    "wan_": (UnknownFormatError, "ComfyUI"),
+    "qwen_image_lora_diffusers": (UnknownFormatError, "lora_down"),
+    "qwen_image_lora_kohya": (UnexplainedKeysError, "LoKr"),
+}
+"""What a file whose name contains this is refused with, and what the message says."""
+
+
+def shapes(document: dict[str, Any]) -> dict[str, list[int]]:
+    filled = document.get("shapes_filled") or {}
+    return {
+        key: shape if shape is not None else filled.get(key) or _usual(key)
+        for key, shape in document["keys"].items()
+    }
+
+
+def _usual(key: str) -> list[int]:
+    """Rank 4 for a name whose shape nobody wrote down."""
+    return {"lora_down.weight": [4, 320], "lora_up.weight": [320, 4]}.get(key.partition(".")[2], [])
+
+
+def write(path: Path, document: dict[str, Any]) -> None:
+    """A sparse file with these names and shapes; its data are zeros, alphas too."""
+    entries: dict[str, Any] = {}
+    if document["metadata"]:
+        entries["__metadata__"] = {key: str(value) for key, value in document["metadata"].items()}
+    offset = 0
+    for key, shape in shapes(document).items():
+        size = byte_count("F16", shape)
+        entries[key] = {"dtype": "F16", "shape": shape, "data_offsets": [offset, offset + size]}
+        offset += size
+    head = json.dumps(entries).encode()
+    with path.open("wb") as file:
+        file.write(len(head).to_bytes(8, "little") + head)
+        file.truncate(8 + len(head) + offset)
+
+
+@pytest.mark.parametrize("path", LISTS, ids=lambda path: path.stem)
+def test_real_names_are_explained_or_refused_by_name(path: Path, tmp_path: Path) -> None:
+    document = json.loads(path.read_text())
+    refused = next((REFUSED[part] for part in REFUSED if part in path.stem), None)
+    file = tmp_path / "real.safetensors"
+    write(file, document)
+    if refused:
+        kind, words = refused
+        with pytest.raises(kind, match=words) as caught, plan_convert(str(file), "diffusers"):
+            pass
+        assert isinstance(caught.value, RecognitionError)
+        assert caught.value.exit_code == 4
+        return
+    header = Header(
+        {key: Source(0, key, "F16", tuple(shape), 0, 0) for key, shape in shapes(document).items()},
+        document["metadata"] or {},
+        {},
+    )
+    found = detect(header)
+    assert found.architecture == NAMES[document["architecture"]]
+    assert found.explained == len(document["keys"])
+    assert not found.unexplained
+    assert not found.ambiguous
+    for target in ("diffusers", "peft", "kohya"):
+        with plan_convert(str(file), target, output=str(tmp_path / target)) as plan:
+            modules = {key.rsplit(".", 1)[0].rsplit(".lora", 1)[0] for key in document["keys"]}
+            assert plan.as_json()["modules"] == len(modules)
