@@ -226,10 +226,7 @@ def _chosen(
     bound = [trial for trial in trials if trial.spelling.architecture]
     loose = [trial for trial in trials if not trial.spelling.architecture]
     if len(bound) > 1:
-        bound.sort(
-            key=lambda trial: evidence(trial.spelling.architecture, header, trial.readings),
-            reverse=True,
-        )
+        bound.sort(key=lambda trial: _weight(trial, header), reverse=True)
     if not loose or forced:
         return bound[0] if bound else None
     everything = next(count.read for count in counts if count.spelling is loose[0].spelling)
@@ -264,12 +261,14 @@ def _is_ambiguous(best: _Trial, trials: list[_Trial], header: Header) -> bool:
     ]
     if not rivals or best.spelling.architecture is None:
         return False
-    weight = evidence(best.spelling.architecture, header, best.readings)
-    return any(
-        evidence(rival.spelling.architecture, header, rival.readings) == weight
-        and _maps(rival) != _maps(best)
-        for rival in rivals
-    )
+    weight = _weight(best, header)
+    return any(_weight(rival, header) == weight and _maps(rival) != _maps(best) for rival in rivals)
+
+
+def _weight(trial: _Trial, header: Header) -> tuple[int, ...]:
+    """How much of a header an architecture reads, and then how well that agrees with it."""
+    read = len(trial.readings) + len(trial.foreign)
+    return read, *evidence(trial.spelling.architecture, header, trial.readings)
 
 
 def _maps(trial: _Trial) -> set[tuple[str, str, str]]:
