@@ -31,10 +31,12 @@ from lora_convert.storage.renaming import rename
 _FLAGS = (
     os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 )
-Creator: TypeAlias = Callable[[str], int]
-"""Makes a file or folder and gives its descriptor, -1 where there is none."""
+Creator: TypeAlias = Callable[[str], int | None]
+"""Makes a file or folder and gives its descriptor: -1 where there are none, None where it is gone again."""
 _NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP}
 """What file systems answer that cannot sync a folder."""
+_TRIES = 100
+"""To make a temporary; one is enough unless another run cleans the folder in the same moment."""
 
 
 class Staged:
@@ -131,28 +133,35 @@ def _check_name(target: str) -> None:
 
 
 def _created(target: str, create: Creator) -> Staged:
-    while True:
+    for _ in range(_TRIES):
         path = temporary_path(target)
-        staged = Staged(path, target, create(path))
-        if staged.descriptor < 0 or claim(path, staged.descriptor):
+        descriptor = create(path)
+        if descriptor is None:
+            continue
+        staged = Staged(path, target, descriptor)
+        if descriptor < 0 or claim(path, descriptor):
             return staged
-        staged.close()  # taken for a left-over between its making and its locking
+        staged.discard()  # taken for a left-over between its making and its locking
+    raise OSError(errno.EBUSY, "other runs take every temporary away")
 
 
 def _new_file(path: str) -> int:
     return os.open(path, _FLAGS, 0o666)  # the kernel applies the umask
 
 
-def _new_folder(path: str) -> int:
+def _new_folder(path: str) -> int | None:
     os.mkdir(path)
-    return open_folder(path)
+    try:
+        return open_folder(path)
+    except FileNotFoundError:
+        return None
 
 
 def _written(staged: Staged | None) -> int:
     """Bytes that are known to be needed: one more than the file had room for."""
-    if staged is None or staged.descriptor < 0:
-        return 0
-    return os.fstat(staged.descriptor).st_size + 1
+    with contextlib.suppress(OSError):
+        return os.path.getsize(staged.path) + 1 if staged else 0
+    return 0
 
 
 def _typed(error: OSError, target: str, needed: int) -> OutputError:

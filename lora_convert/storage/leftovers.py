@@ -40,11 +40,7 @@ def is_temporary(name: str) -> bool:
 
 def claim(path: str, descriptor: int) -> bool:
     """Mark a new temporary as a live run's; False where a cleaning run was faster and took it."""
-    if _lock(descriptor) is False:
-        return False
-    with contextlib.suppress(FileNotFoundError):
-        return os.path.samestat(os.fstat(descriptor), os.lstat(path))
-    return False
+    return _lock(descriptor) is not False and os.path.lexists(path)
 
 
 def open_folder(path: str) -> int:

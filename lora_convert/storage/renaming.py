@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import sys
@@ -19,8 +20,7 @@ _TAKEN = {errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EISDIR}
 def rename(path: str, target: str, *, replace: bool) -> None:
     """Give `path` the name `target`; a link under that name is replaced, never followed.
 
-    FileExistsError where the name is taken and `replace` is false. Folders replace nothing, ever. A
-    file may keep its old name beside the new one.
+    FileExistsError where the name is taken and `replace` is false. Folders replace nothing, ever.
     """
     if os.path.isdir(path):
         _rename_folder(path, target)
@@ -41,6 +41,10 @@ def _rename_file(path: str, target: str) -> None:
         raise OSError(code, os.strerror(code), target)
     try:
         os.link(path, target)
+        with contextlib.suppress(
+            OSError
+        ):  # the name is given: what is left here is only a left-over
+            os.unlink(path)
     except FileExistsError:
         raise
     except OSError:  # FAT and some network disks have no links
