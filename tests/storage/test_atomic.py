@@ -278,3 +278,49 @@ def test_space_is_checked_before(tmp_path: Path) -> None:
     check_space(str(tmp_path), 1)
     with pytest.raises(OSError, match=r"needs 1,000,000,000,000,000,000 bytes, [\d,]+ are free"):
         check_space(str(tmp_path), 10**18)
+
+
+@posix
+def test_a_temporary_folder_taken_before_it_is_opened_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lora_convert.storage import atomic
+
+    taken: list[str] = []
+    real = atomic.open_folder
+
+    def late(path: str) -> int:
+        if len(taken) < 3 and is_temporary(os.path.basename(path)):
+            taken.append(path)
+            os.rmdir(path)
+        return real(path)
+
+    monkeypatch.setattr(atomic, "open_folder", late)
+    with staged_folder(str(tmp_path / "x")) as staged:
+        staged.publish(replace=False)
+    assert len(taken) == 3
+    assert os.listdir(tmp_path) == ["x"]
+
+
+@posix
+def test_files_of_a_folder_leave_no_second_names_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(renaming, "_rename_exclusively", lambda path, target: errno.ENOSYS)
+    lora_convert.convert(str(peft_folder(tmp_path / "a")), "peft", output=str(tmp_path / "o"))
+    assert sorted(os.listdir(tmp_path / "o")) == [
+        "adapter_config.json",
+        "adapter_model.safetensors",
+    ]
+
+
+@posix
+def test_a_folder_whose_temporaries_are_always_taken_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lora_convert.storage import atomic
+
+    monkeypatch.setattr(atomic, "claim", lambda path, descriptor: False)
+    with pytest.raises(OutputError, match="take every temporary away"):
+        write(tmp_path / "x")
+    assert os.listdir(tmp_path) == []
