@@ -238,7 +238,9 @@ class OptionError(LoraConvertError, ValueError):
 
     exit_code = EXIT_USAGE
 
-    def __init__(self, name: str, value: object, *, choices: Sequence[str] = (), hint: str = "") -> None:
+    def __init__(
+        self, name: str, value: object, *, choices: Sequence[str] = (), hint: str = ""
+    ) -> None:
         self.name = name
         self.value = value
         self.choices = tuple(choices)
