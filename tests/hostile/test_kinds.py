@@ -73,7 +73,8 @@ def test_a_folder_called_like_a_file_within_a_folder_is_refused(tmp_path: Path) 
 def test_what_is_not_there_is_a_usage_error(name: str, tmp_path: Path) -> None:
     with pytest.raises(CheckpointNotFoundError):
         lora_convert.inspect(str(tmp_path / name))
-    assert answer(["inspect", str(tmp_path / name)]).exit_code == 2
+    if "\0" not in name:  # no command line can hold one
+        assert answer(["inspect", str(tmp_path / name)]).exit_code == 2
 
 
 @needs_posix
