@@ -10,7 +10,6 @@ from lora_convert.architectures._vocabulary import (
     Sign,
     fill,
     index,
-    roots,
     skeleton,
 )
 from lora_convert.architectures.flux import FLUX
@@ -31,6 +30,5 @@ __all__ = [
     "Sign",
     "fill",
     "index",
-    "roots",
     "skeleton",
 ]

@@ -36,12 +36,21 @@ _TOP = (
 
 _LAYERS = 2
 
+_ROOTS = (
+    "down_blocks", "mid_block", "up_blocks", "input_blocks", "middle_block", "output_blocks",
+    "time_embedding", "time_embed", "add_embedding", "label_emb", "conv_in", "conv_out", "out",
+)
+
 
 def unet(attention: Sequence[bool], *, projections: Kind, top: tuple[Row, ...] = ()) -> Component:
     """A UNet whose down block b has attention where ``attention[b]``; up blocks mirror it.
 
     `projections` is the kind of ``proj_in`` and ``proj_out``: 1×1 convolutions or linear layers.
     """
+    return Component("unet", lambda: _rows(attention, projections, top), roots=_ROOTS)
+
+
+def _rows(attention: Sequence[bool], projections: Kind, top: tuple[Row, ...]) -> tuple[Row, ...]:
     attend = (
         same("proj_in", "proj_in", kind=projections),
         *_TRANSFORMER,
@@ -71,4 +80,4 @@ def unet(attention: Sequence[bool], *, projections: Kind, top: tuple[Row, ...] =
             child = 2 if attends else 1
             rows.append(same(f"up_blocks.{block}.upsamplers.0.conv",
                              f"output_blocks.{3 * block + _LAYERS}.{child}.conv", kind="conv"))
-    return Component("unet", tuple(rows))
+    return tuple(rows)

@@ -7,7 +7,7 @@ one number. Lookups abstract numbers away, so a row serves every depth.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
@@ -96,15 +96,44 @@ def depth(module: str, count: int) -> Sign:
     return Sign(module, blocks=count)
 
 
-class Component(NamedTuple):
-    """A model of a pipeline that adapters can touch."""
+class Component:
+    """A model of a pipeline that adapters can touch: its name and its rows.
 
-    name: str
-    rows: tuple[Row, ...]
+    Rows may be given as a function, which is called when they are first asked for, together with the
+    roots that their names begin with.
+    """
+
+    __slots__ = ("_roots", "_rows", "name")
+
+    def __init__(
+        self,
+        name: str,
+        rows: tuple[Row, ...] | Callable[[], tuple[Row, ...]],
+        *,
+        roots: tuple[str, ...] = (),
+    ) -> None:
+        self.name = name
+        self._rows = rows
+        self._roots = roots
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """All modules."""
+        if callable(self._rows):
+            self._rows = self._rows()
+        return self._rows
+
+    @property
+    def roots(self) -> tuple[str, ...]:
+        """How the names of its modules begin, in any namespace."""
+        if not self._roots:
+            names = (n for row in self.rows for n in (*row.diffusers, *row.model, row.native))
+            self._roots = tuple(dict.fromkeys(name.partition(".")[0] for name in names))
+        return self._roots
 
     def named(self, name: str) -> Component:
         """The same model in another place."""
-        return self._replace(name=name)
+        return Component(name, self._rows, roots=self._roots)
 
 
 class Architecture(NamedTuple):
@@ -148,9 +177,6 @@ def fill(pattern: str, numbers: Digits) -> str:
     return pattern.format(*numbers)
 
 
-_TELLING = 6
-"""Letters of a root that is looked for."""
-
 _INDEXES: dict[tuple[int, str], tuple[Component, dict[str, tuple[Entry, ...]]]] = {}
 
 
@@ -161,14 +187,6 @@ def index(component: Component, separator: str) -> dict[str, tuple[Entry, ...]]:
     if known is None:
         known = _INDEXES[id(component), separator] = component, _indexed(component, separator)
     return known[1]
-
-
-def roots(component: Component) -> frozenset[str]:
-    """How the names of a component's modules begin, in any namespace; short ones say nothing."""
-    names = (name for row in component.rows for name in (*row.diffusers, *row.model, row.native))
-    return frozenset(
-        skeleton(root)[0] for name in names if len(root := name.partition(".")[0]) >= _TELLING
-    )
 
 
 def _indexed(component: Component, separator: str) -> dict[str, tuple[Entry, ...]]:

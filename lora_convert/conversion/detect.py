@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from lora_convert.architectures import ARCHITECTURES, roots, skeleton
+from lora_convert.architectures import ARCHITECTURES, skeleton
 from lora_convert.conversion.signs import evidence, names_itself
 from lora_convert.conversion.spelling import (
     BASE,
@@ -25,6 +25,8 @@ _ENOUGH = 0.75
 """Share of an adapter's keys that an architecture must have; below, the names are someone else's."""
 
 _MOST_CANDIDATES = 5
+_TELLING = 6
+"""Letters of a root that is looked for; shorter ones are in every other name."""
 
 
 class Candidate(NamedTuple):
@@ -108,7 +110,12 @@ def detect(
     wrapped = any(".base_layer." in group.text for group in groups)
     counts = _counts(groups, architecture, wrapped=wrapped)
     trials = [_trial(count.spelling, groups, wrapped, component) for count in _best(counts)]
-    best = _chosen(trials, counts, header, forced=architecture is not None)
+    if len(trials) > 1:
+        trials.sort(key=lambda trial: _weight(trial, header), reverse=True)
+    loose = next((count for count in counts if not count.spelling.architecture), None)
+    best = _chosen(trials, loose, header)
+    if best is None and loose:
+        best = _trial(loose.spelling, groups, wrapped, component)
     unexplained = tuple(key for key in keys if best is None or key not in best.readings)
     title = known_as(unexplained) if unexplained else ""
     candidates = _candidates(counts)
@@ -158,7 +165,11 @@ def _showing(groups: list[_Group]) -> list[str]:
     shown = [
         name
         for name, architecture in ARCHITECTURES.items()
-        if any(root in text for component in architecture.components for root in roots(component))
+        if any(
+            len(root) >= _TELLING and root in text
+            for component in architecture.components
+            for root in component.roots
+        )
     ]
     return shown or list(ARCHITECTURES)
 
@@ -180,10 +191,9 @@ def _count(bound: Spelling, groups: list[_Group], *, wrapped: bool) -> _Count:
 
 
 def _best(counts: list[_Count]) -> list[_Count]:
-    """The counts worth reading in full: those that tie at the top, and the best without an architecture."""
+    """The counts worth reading in full: those of an architecture that tie at the top."""
     bound = [count for count in counts if count.spelling.architecture]
-    loose = [count for count in counts if not count.spelling.architecture]
-    return [count for count in bound if count[1:] == bound[0][1:]] + loose[:1]
+    return [count for count in bound if count[1:] == bound[0][1:]]
 
 
 def _trial(bound: Spelling, groups: list[_Group], wrapped: bool, component: str | None) -> _Trial:
@@ -219,24 +229,18 @@ def _placed(bound: Spelling, reading: Reading, component: str | None) -> Reading
     return reading if reading.component else reading._replace(component=UNKNOWN_COMPONENT)
 
 
-def _chosen(
-    trials: list[_Trial], counts: list[_Count], header: Header, *, forced: bool
-) -> _Trial | None:
-    """The best trial; one without an architecture only where no architecture has enough of the names."""
-    bound = [trial for trial in trials if trial.spelling.architecture]
-    loose = [trial for trial in trials if not trial.spelling.architecture]
-    if len(bound) > 1:
-        bound.sort(key=lambda trial: _weight(trial, header), reverse=True)
-    if not loose or forced:
-        return bound[0] if bound else None
-    everything = next(count.read for count in counts if count.spelling is loose[0].spelling)
-    for trial in bound:
+def _chosen(trials: list[_Trial], loose: _Count | None, header: Header) -> _Trial | None:
+    """The first trial whose architecture has enough of the names; None where they are someone else's."""
+    for trial in trials:
         own = sum(reading.role != BASE for reading in trial.readings.values()) + len(trial.foreign)
-        if own >= _ENOUGH * everything and names_itself(
-            trial.spelling.architecture, header, {**trial.readings, **trial.foreign}
+        if loose is None or (
+            own >= _ENOUGH * loose.read
+            and names_itself(
+                trial.spelling.architecture, header, {**trial.readings, **trial.foreign}
+            )
         ):
             return trial
-    return loose[0]
+    return None
 
 
 def _candidate(trial: _Trial) -> Candidate:
