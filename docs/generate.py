@@ -64,6 +64,7 @@ MEANINGS = {
     "modules": "number of adapted modules",
     "ranks": "rank to number of modules",
     "scales": "scale to number of modules",
+    "scale_paths": "documents that scales came from",
     "scale_source": "where scales come from, the least certain source of all modules",
     "scale_problem": "why scales could not be resolved; only where they could not",
     "dtypes": "of the adapter's factors",
@@ -93,6 +94,8 @@ MEANINGS = {
     "worst_module": "the module it is found in",
     "exact": "whether every module is equal to the last bit",
     "equal": "whether every difference is within the rounding of the dtypes involved",
+    "differing": "number of modules beyond that",
+    "reasons": "why they differ, where more can be said than a number, with the number of modules",
     "seconds": "how long the comparison took",
 }
 

@@ -17,7 +17,7 @@ from lora_convert.algorithms._contract import Factors, Part
 from lora_convert.errors import ShapeError
 from lora_convert.tensors.build import cast, columns, padded, rows, stack, times
 from lora_convert.tensors.dtypes import FLOATS, common
-from lora_convert.tensors.expr import Contracted, Expr, Zeros
+from lora_convert.tensors.expr import Contracted, Expr, Shape, Zeros
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 def rank(tensors: Mapping[str, Expr]) -> int:
     """The rank that a stored alpha is divided by: rows of ``down``, or columns of a lone ``up``."""
     if "down" in tensors:
-        return tensors["down"].shape[0]
-    return tensors["up"].shape[1] if "up" in tensors else 0
+        return next(iter(tensors["down"].shape), 0)
+    return next(iter(tensors["up"].shape[1:]), 0) if "up" in tensors else 0
 
 
 def check(module: str, tensors: Mapping[str, Expr]) -> None:
@@ -52,6 +52,8 @@ def check(module: str, tensors: Mapping[str, Expr]) -> None:
         raise ShapeError(
             module, f"rank 0 or no width: down {list(down.shape)}, up {list(up.shape)}"
         )
+    if mid is not None and not _is_core_of(mid.shape, down.shape):
+        raise ShapeError(module, f"mid {list(mid.shape)} does not fit down {list(down.shape)}")
     inner = mid.shape[0] if mid is not None else down.shape[0]
     if up.shape[1] != inner:
         raise ShapeError(
@@ -59,11 +61,15 @@ def check(module: str, tensors: Mapping[str, Expr]) -> None:
         )
     if any(length != 1 for length in up.shape[2:]):
         raise ShapeError(module, f"up {list(up.shape)} is not a 1×1 convolution")
-    if mid is not None and (len(mid.shape) < 3 or mid.shape[1] != down.shape[0]):
-        raise ShapeError(module, f"mid {list(mid.shape)} does not fit down {list(down.shape)}")
     bias = tensors.get("bias")
     if bias is not None and bias.shape != (up.shape[0],):
         raise ShapeError(module, f"bias {list(bias.shape)} does not fit up {list(up.shape)}")
+
+
+def _is_core_of(mid: Shape, down: Shape) -> bool:
+    """Whether a Tucker core (r, q, kh, kw) belongs to a down factor (q, I, 1, 1)."""
+    ones = all(length == 1 for length in down[2:])
+    return len(mid) == 4 and 0 not in mid and mid[1] == down[0] and ones
 
 
 def take_rows(

@@ -25,7 +25,7 @@ def skeleton(name: str) -> tuple[str, Digits]:
     >>> skeleton("blocks.12.norm1")
     ('blocks.#.norm#', ('12', '1'))
     """
-    parts = _NUMBER.split(name)
+    parts = _NUMBER.split(name.replace("#", "{#}"))
     return "#".join(parts[::2]), tuple(parts[1::2])
 
 

@@ -15,8 +15,8 @@ _REPORT_EVERY = 0.2
 def printable(text: str) -> str:
     r"""`text` with control characters escaped: names in files must not steer a terminal.
 
-    >>> printable("a\\x1b[31m")
-    'a\\\\x1b[31m'
+    >>> printable("a\x1b[31m")
+    'a\\x1b[31m'
     """
     return (
         "".join(

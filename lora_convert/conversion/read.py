@@ -66,7 +66,10 @@ def _canonical_magnitude(tensors: Mapping[str, Expr]) -> Expr:
     The axis is read from the shape: (O), (O, 1, …) and PEFT's (1, O, 1, 1) run over outputs,
     (1, I, …) over inputs.
     """
-    magnitude, out, into = tensors["magnitude"], tensors["up"].shape[0], tensors["down"].shape[1]
+    magnitude, up, down = tensors["magnitude"], tensors["up"], tensors["down"]
+    if len(up.shape) < 2 or len(down.shape) < 2:
+        return magnitude  # the check that follows refuses such factors
+    out, into = up.shape[0], down.shape[1]
     shape = magnitude.shape
     named_by_peft = "lora_magnitude_vector" in getattr(magnitude, "name", "")
     ones = all(length == 1 for length in shape[2:])

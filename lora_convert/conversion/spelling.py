@@ -68,6 +68,10 @@ class _Recipe(NamedTuple):
         )
 
 
+_BRACES = frozenset("{}")
+"""Marks of patterns, which no module's name has."""
+
+
 def unwrapped(key: str) -> str:
     """`key` without the names that torch.compile, DDP, FSDP and checkpointing add."""
     key = key.removeprefix("module.")
@@ -123,6 +127,8 @@ class Spelling:
     def recipes(self, text: str) -> tuple[_Recipe, ...]:
         """Every way to read the keys of a skeleton, the likeliest first."""
         known = self._recipes.get(text)
+        if known is None and not _BRACES.isdisjoint(text):
+            known = self._recipes[text] = ()
         if known is None:
             inner = unwrapped(text) if self.format.separator == "." else text
             known = self._recipes[text] = tuple(self._learn(inner))

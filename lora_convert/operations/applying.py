@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -19,6 +19,7 @@ from lora_convert.storage.atomic import (
     sync,
     sync_folder,
 )
+from lora_convert.storage.positions import write_at
 from lora_convert.storage.writer import check_written, same_as_file, write_tensor_file
 
 if TYPE_CHECKING:
@@ -47,33 +48,39 @@ class Result(NamedTuple):
 
 def apply(plan: ConversionPlan, *, force: bool, verify: bool, progress: Progress) -> Result:
     """Write what `plan` says. An output that is there already, byte for byte, is left alone."""
-    for path in plan.outputs:
-        if plan.origin.checkpoint.is_source(path):
-            raise DestinationExistsError(
-                path, why="it is the source, which is never touched", hint="choose another with -o"
-            )
-    existing = [path for path in plan.outputs if os.path.lexists(path)]
     whole = plan.destination.path
-    if existing and _unchanged(plan):
+    _check_places(plan)
+    pending = _pending(plan)
+    if not pending:
         return Result("unchanged", whole, plan.outputs, None, plan.as_json())
-    if not force:
-        if existing:
-            raise DestinationExistsError(existing[0])
-        if os.path.lexists(whole) and not os.path.isdir(whole):
-            raise DestinationExistsError(whole)
-    elif plan.destination.folder and os.path.lexists(whole) and not os.path.isdir(whole):
-        raise DestinationExistsError(
-            whole, why="it is a file, and a folder is to be written", hint="choose another with -o"
-        )
-    if any(os.path.isdir(path) for path in existing):
-        raise DestinationExistsError(
-            existing[0], why="it is a folder", hint="choose another with -o"
-        )
+    taken = [path for path in pending if os.path.lexists(path)]
+    if taken and not force:
+        raise DestinationExistsError(taken[0])
     parent = os.path.dirname(os.path.abspath(whole))
     _make_folder(parent)
     check_space(parent, plan.plan.size)
-    proof = _write(plan, verify=verify, replace=force, progress=progress)
+    try:
+        proof = _write(plan, pending, verify=verify, replace=force, progress=progress)
+    except DestinationExistsError:
+        if _pending(plan):  # else another run has just written the very same
+            raise
+        return Result("unchanged", whole, plan.outputs, None, plan.as_json())
     return Result("written", whole, plan.outputs, proof, plan.as_json())
+
+
+def _check_places(plan: ConversionPlan) -> None:
+    """Raise DestinationExistsError where no force may write."""
+    elsewhere = "choose another with -o"
+    for path in plan.outputs:
+        if plan.origin.checkpoint.is_source(path):
+            why = "it is the source, which is never touched"
+            raise DestinationExistsError(path, why=why, hint=elsewhere)
+        if os.path.isdir(path):
+            raise DestinationExistsError(path, why="it is a folder", hint=elsewhere)
+    whole = plan.destination.path
+    if plan.destination.folder and os.path.lexists(whole) and not os.path.isdir(whole):
+        why = "it is a file, and a folder is to be written"
+        raise DestinationExistsError(whole, why=why, hint=elsewhere)
 
 
 def _make_folder(folder: str) -> None:
@@ -83,44 +90,47 @@ def _make_folder(folder: str) -> None:
         raise OutputError(f"{folder}: cannot be made: {error.strerror}") from error
 
 
-def _unchanged(plan: ConversionPlan) -> bool:
-    for file, path in zip(plan.plan.files, plan.outputs, strict=True):
-        if isinstance(file, TextFile):
-            if not os.path.isfile(path) or os.path.getsize(path) != file.size:
-                return False
-            with open(path, encoding="utf-8") as existing:
-                if existing.read() != file.text:
-                    return False
-        elif not same_as_file(file, plan.origin.checkpoint, path):
-            return False
-    return True
+def _pending(plan: ConversionPlan) -> dict[str, TensorFile | TextFile]:
+    """Planned files that are not there yet, byte for byte, by path."""
+    pairs = zip(plan.outputs, plan.plan.files, strict=True)
+    return {path: file for path, file in pairs if not _is_there(plan, file, path)}
+
+
+def _is_there(plan: ConversionPlan, file: TensorFile | TextFile, path: str) -> bool:
+    if isinstance(file, TensorFile):
+        return same_as_file(file, plan.origin.checkpoint, path)
+    if not os.path.isfile(path) or os.path.getsize(path) != file.size:
+        return False
+    with open(path, "rb") as existing:
+        return existing.read() == file.text.encode()
 
 
 def _write(
-    plan: ConversionPlan, *, verify: bool, replace: bool, progress: Progress
+    plan: ConversionPlan,
+    pending: Mapping[str, TensorFile | TextFile],
+    *,
+    verify: bool,
+    replace: bool,
+    progress: Progress,
 ) -> Proof | None:
-    """Stage every file, prove them together, then give them their names: documents before weights."""
+    """Stage what is pending, prove all together, then give names: documents before weights."""
     whole = os.path.abspath(plan.destination.path)
     with ExitStack() as stack:
         folder: Staged | None = None
         if plan.destination.folder and not os.path.isdir(whole):
             folder = stack.enter_context(staged_folder(whole))
-        root = (
-            folder.path if folder else whole if plan.destination.folder else os.path.dirname(whole)
-        )
-        staged: list[tuple[TensorFile | TextFile, int, Staged]] = []
-        for file in plan.plan.files:
-            target = os.path.join(root, *file.name.split("/"))
-            _make_folder(os.path.dirname(target))
-            descriptor, temporary = stack.enter_context(staged_file(target))
-            staged.append((file, descriptor, temporary))
-            _write_one(plan, file, descriptor, temporary, verify=verify, progress=progress)
+        staged: dict[str, Staged] = {}
+        for path, file in pending.items():
+            inside = os.path.join(folder.path, *file.name.split("/")) if folder else path
+            _make_folder(os.path.dirname(os.path.abspath(inside)))
+            descriptor, staged[path] = stack.enter_context(staged_file(inside, file.size))
+            _write_one(plan, file, descriptor, inside, verify=verify, progress=progress)
         proof = _proof(plan, staged) if verify else None
-        for _, _, temporary in sorted(staged, key=lambda item: isinstance(item[0], TensorFile)):
-            temporary.publish(replace=replace)
-            temporary.discard()
+        for path in sorted(staged, key=lambda path: isinstance(pending[path], TensorFile)):
+            staged[path].publish(replace=replace)
+            staged[path].discard()
         if folder:
-            for name in {os.path.dirname(temporary.target) for _, _, temporary in staged}:
+            for name in {os.path.dirname(one.target) for one in staged.values()}:
                 sync_folder(name)
             folder.publish(replace=False)
         return proof
@@ -130,22 +140,25 @@ def _write_one(
     plan: ConversionPlan,
     file: TensorFile | TextFile,
     descriptor: int,
-    temporary: Staged,
+    path: str,
     *,
     verify: bool,
     progress: Progress,
 ) -> None:
     if isinstance(file, TextFile):
-        os.write(descriptor, file.text.encode())
+        write_at(descriptor, file.text.encode(), 0)
     else:
         written = write_tensor_file(descriptor, file, plan.origin.checkpoint, progress)
-        check_written(descriptor, temporary.path, written, plan.origin.checkpoint, data=verify)
+        check_written(descriptor, path, written, plan.origin.checkpoint, data=verify)
     sync(descriptor)
 
 
-def _proof(plan: ConversionPlan, staged: list[tuple[TensorFile | TextFile, int, Staged]]) -> Proof:
+def _proof(plan: ConversionPlan, staged: Mapping[str, Staged]) -> Proof:
     started = time.perf_counter()
-    files = [(file, temporary.path) for file, _, temporary in staged]
+    files = [
+        (file, staged[path].path if path in staged else path)
+        for path, file in zip(plan.outputs, plan.plan.files, strict=True)
+    ]
     proof = prove(plan, files)._replace(seconds=time.perf_counter() - started)
     if not proof.equal:
         raise VerificationError(
