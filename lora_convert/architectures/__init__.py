@@ -9,6 +9,7 @@ from lora_convert.architectures._vocabulary import (
     Row,
     Sign,
     fill,
+    find,
     index,
     skeleton,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "Row",
     "Sign",
     "fill",
+    "find",
     "index",
     "skeleton",
 ]

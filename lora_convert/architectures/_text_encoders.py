@@ -36,11 +36,11 @@ _T5 = tuple(
     )
 )
 
-CLIP_L = Component("text_encoder", _FLAT)
+CLIP_L = Component("text_encoder", _FLAT, width=768)
 """OpenAI CLIP ViT-L, class CLIPTextModel."""
-CLIP_H = Component("text_encoder", _FLAT)
+CLIP_H = Component("text_encoder", _FLAT, width=1024)
 """OpenCLIP ViT-H, class CLIPTextModel."""
-CLIP_G = Component("text_encoder_2", (*_NESTED, same("text_projection", "text_projection")))
+CLIP_G = Component("text_encoder_2", (*_NESTED, same("text_projection", "text_projection")), width=1280)
 """OpenCLIP ViT-bigG, class CLIPTextModelWithProjection."""
-T5_XXL = Component("text_encoder_2", _T5)
+T5_XXL = Component("text_encoder_2", _T5, width=4096)
 """T5 v1.1 XXL encoder, class T5EncoderModel."""

@@ -100,10 +100,11 @@ class Component:
     """A model of a pipeline that adapters can touch: its name and its rows.
 
     Rows may be given as a function, which is called when they are first asked for, together with the
-    roots that their names begin with.
+    roots that their names begin with. ``width``, the features that attention takes, tells components
+    with the same names apart.
     """
 
-    __slots__ = ("_roots", "_rows", "name")
+    __slots__ = ("_roots", "_rows", "name", "width")
 
     def __init__(
         self,
@@ -111,8 +112,10 @@ class Component:
         rows: tuple[Row, ...] | Callable[[], tuple[Row, ...]],
         *,
         roots: tuple[str, ...] = (),
+        width: int = 0,
     ) -> None:
         self.name = name
+        self.width = width
         self._rows = rows
         self._roots = roots
 
@@ -133,7 +136,7 @@ class Component:
 
     def named(self, name: str) -> Component:
         """The same model in another place."""
-        return Component(name, self._rows, roots=self._roots)
+        return Component(name, self._rows, roots=self._roots, width=self.width)
 
 
 class Architecture(NamedTuple):
@@ -206,3 +209,16 @@ def _spellings(row: Row) -> Iterator[tuple[str, Digits, int, Namespace]]:
             if pattern not in seen:
                 seen.add(pattern)
                 yield *skeleton(pattern), member, namespace
+
+
+def find(
+    architecture: Architecture | None, name: str, component: str = "", separator: str = "."
+) -> tuple[Entry | None, tuple[str, ...]]:
+    """The entry of `name` in an architecture, and the numbers in the name."""
+    text, digits = skeleton(name)
+    for candidate in architecture.components if architecture else ():
+        if not component or candidate.name == component:
+            for entry in index(candidate, separator).get(text, ()):
+                if entry.fits(digits):
+                    return entry, digits
+    return None, digits

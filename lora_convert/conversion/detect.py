@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from lora_convert.architectures import ARCHITECTURES, skeleton
+from lora_convert.architectures import find
+from lora_convert.conversion.census import Candidate, Count, Group, counts_of, groups_of
 from lora_convert.conversion.signs import evidence, names_itself
 from lora_convert.conversion.spelling import (
     BASE,
     UNKNOWN_COMPONENT,
     Reading,
     Spelling,
-    find,
     read_key,
-    spelling,
 )
-from lora_convert.formats import FORMATS, known_as
+from lora_convert.formats import known_as
 
 if TYPE_CHECKING:
     from lora_convert.header import Header
@@ -25,16 +24,6 @@ _ENOUGH = 0.75
 """Share of an adapter's keys that an architecture must have; below, the names are someone else's."""
 
 _MOST_CANDIDATES = 5
-_TELLING = 6
-"""Letters of a root that is looked for; shorter ones are in every other name."""
-
-
-class Candidate(NamedTuple):
-    """A format and an architecture, and how many keys they explain together."""
-
-    format: str
-    architecture: str | None
-    explained: int
 
 
 class Detection(NamedTuple):
@@ -65,30 +54,6 @@ class Detection(NamedTuple):
         return len(self.readings)
 
 
-class _Group(NamedTuple):
-    """Keys that look alike with their numbers abstracted."""
-
-    text: str
-    members: list[tuple[str, tuple[str, ...]]]
-    """Keys with their numbers."""
-
-
-class _Count(NamedTuple):
-    """How many keys a spelling reads, and how many of those are of foreign algorithms."""
-
-    spelling: Spelling
-    read: int
-    foreign: int
-    base: int
-
-    @property
-    def candidate(self) -> Candidate:
-        told = self.spelling.architecture is not None or self.spelling.format.separator == "."
-        # the alphas beside foreign tensors belong to their algorithm
-        explained = self.read + self.base if told and not self.foreign else 0
-        return Candidate(self.spelling.format.name, self.spelling.name, explained)
-
-
 class _Trial(NamedTuple):
     """Every key read by one spelling."""
 
@@ -106,9 +71,9 @@ def detect(
     Nothing recognised is a Detection too: without a format.
     """
     keys = tuple(header.tensors)
-    groups = _groups(keys)
+    groups = groups_of(keys)
     wrapped = any(".base_layer." in group.text for group in groups)
-    counts = _counts(groups, architecture, wrapped=wrapped)
+    counts = counts_of(groups, architecture, wrapped=wrapped)
     trials = [_trial(count.spelling, groups, wrapped, component) for count in _best(counts)]
     if len(trials) > 1:
         trials.sort(key=lambda trial: _weight(trial, header), reverse=True)
@@ -116,6 +81,9 @@ def detect(
     best = _chosen(trials, loose, header)
     if best is None and loose:
         best = _trial(loose.spelling, groups, wrapped, component)
+    if best and component is None:
+        elsewhere = _by_width(best, header)
+        best = _trial(best.spelling, groups, wrapped, elsewhere) if elsewhere else best
     unexplained = tuple(key for key in keys if best is None or key not in best.readings)
     title = known_as(unexplained) if unexplained else ""
     candidates = _candidates(counts)
@@ -136,67 +104,13 @@ def detect(
     )
 
 
-def _groups(keys: tuple[str, ...]) -> list[_Group]:
-    groups: dict[str, _Group] = {}
-    for key in keys:
-        text, digits = skeleton(key)
-        if text not in groups:
-            groups[text] = _Group(text, [])
-        groups[text].members.append((key, digits))
-    return list(groups.values())
-
-
-def _counts(groups: list[_Group], architecture: str | None, *, wrapped: bool) -> list[_Count]:
-    """What each format and architecture reads of the keys, the most first."""
-    names: list[str | None] = [architecture] if architecture else [*_showing(groups), None]
-    counts = []
-    for format_ in FORMATS.values():
-        for name in names:
-            count = _count(spelling(format_.name, name), groups, wrapped=wrapped)
-            if count.read:
-                counts.append(count)
-    counts.sort(key=lambda count: (-count.read - count.base, count.spelling.architecture is None))
-    return counts
-
-
-def _showing(groups: list[_Group]) -> list[str]:
-    """Architectures of which some key shows a root; all where none does."""
-    text = "\n".join(group.text for group in groups)
-    shown = [
-        name
-        for name, architecture in ARCHITECTURES.items()
-        if any(
-            len(root) >= _TELLING and root in text
-            for component in architecture.components
-            for root in component.roots
-        )
-    ]
-    return shown or list(ARCHITECTURES)
-
-
-def _count(bound: Spelling, groups: list[_Group], *, wrapped: bool) -> _Count:
-    read = foreign = base = 0
-    for group in groups:
-        recipes = bound.recipes(group.text)
-        fitting = (
-            sum(any(r.fits(digits) for r in recipes) for _, digits in group.members)
-            if recipes
-            else 0
-        )
-        read += fitting
-        foreign += fitting if recipes and recipes[0].foreign else 0
-        if wrapped and bound.format.wrapped and not recipes and bound.is_base(group.text):
-            base += len(group.members)
-    return _Count(bound, read, foreign, base)
-
-
-def _best(counts: list[_Count]) -> list[_Count]:
+def _best(counts: list[Count]) -> list[Count]:
     """The counts worth reading in full: those of an architecture that tie at the top."""
     bound = [count for count in counts if count.spelling.architecture]
     return [count for count in bound if count[1:] == bound[0][1:]]
 
 
-def _trial(bound: Spelling, groups: list[_Group], wrapped: bool, component: str | None) -> _Trial:
+def _trial(bound: Spelling, groups: list[Group], wrapped: bool, component: str | None) -> _Trial:
     readings: dict[str, Reading] = {}
     foreign: dict[str, Reading] = {}
     for group in groups:
@@ -229,7 +143,7 @@ def _placed(bound: Spelling, reading: Reading, component: str | None) -> Reading
     return reading if reading.component else reading._replace(component=UNKNOWN_COMPONENT)
 
 
-def _chosen(trials: list[_Trial], loose: _Count | None, header: Header) -> _Trial | None:
+def _chosen(trials: list[_Trial], loose: Count | None, header: Header) -> _Trial | None:
     """The first trial whose architecture has enough of the names; None where they are someone else's."""
     for trial in trials:
         own = sum(reading.role != BASE for reading in trial.readings.values()) + len(trial.foreign)
@@ -243,13 +157,31 @@ def _chosen(trials: list[_Trial], loose: _Count | None, header: Header) -> _Tria
     return None
 
 
+def _by_width(trial: _Trial, header: Header) -> str | None:
+    """Another component that the width of attention points to, where names fit several."""
+    architecture = trial.spelling.architecture
+    attention = {
+        key: reading
+        for key, reading in trial.readings.items()
+        if reading.role == "down" and not reading.told and ".self_attn." in reading.module
+    }
+    widths = {header.tensors[key].shape[1:2] for key in attention}
+    if architecture is None or len(widths) != 1:
+        return None
+    for part in architecture.components:
+        fits = all(find(architecture, r.module, part.name)[0] for r in attention.values())
+        if (part.width,) in widths and fits:
+            return part.name
+    return None
+
+
 def _candidate(trial: _Trial) -> Candidate:
     told = trial.spelling.architecture is not None or trial.spelling.format.separator == "."
     explained = len(trial.readings) if told else 0
     return Candidate(trial.spelling.format.name, trial.spelling.name, explained)
 
 
-def _candidates(counts: list[_Count]) -> tuple[Candidate, ...]:
+def _candidates(counts: list[Count]) -> tuple[Candidate, ...]:
     known = [count.candidate for count in counts if count.spelling.architecture]
     return tuple(known[:_MOST_CANDIDATES])
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from lora_convert.algorithms import Factors
 from lora_convert.algorithms.dora import by_output
 from lora_convert.algorithms.lora import without_mid
-from lora_convert.conversion.spelling import find
+from lora_convert.architectures import find
 from lora_convert.errors import NotExpressibleError
 from lora_convert.planning import Loss
 from lora_convert.tensors.build import cast, reshaped

@@ -58,6 +58,7 @@ class Gathered(NamedTuple):
             self.rank,
             self.numbers.get("alpha"),
             self.numbers.get("scale"),
+            "magnitude" in self.tensors,
         )
 
 

@@ -28,6 +28,8 @@ class Module(NamedTuple):
     """The value of its ``.alpha``."""
     factor: float | None
     """The value of its ``.scale``."""
+    magnitude: bool = False
+    """Whether it has a DoRA magnitude."""
 
 
 class ScaleSources(NamedTuple):
@@ -110,9 +112,7 @@ def document_configs(
             data = _manifest_fields(data["lora"])
         if document.beside:
             config = read_config(data, document.path)
-            _check_ranks(
-                config, [m for m in listed if not document.part or m.component == document.part]
-            )
+            _check(config, [m for m in listed if not document.part or m.component == document.part])
         else:
             try:
                 config = read_config(data, document.path)
@@ -137,7 +137,15 @@ def _disagreeing(config: LoraConfig, modules: Iterable[Module]) -> Module | None
     )
 
 
-def _check_ranks(config: LoraConfig, modules: Iterable[Module]) -> None:
+def _check(config: LoraConfig, modules: list[Module]) -> None:
+    other = next((m for m in modules if m.rank and m.magnitude != config.dora), None)
+    if other is not None:
+        kind, has = ("DoRA", "no magnitude") if config.dora else ("plain LoRA", "a magnitude")
+        raise CorruptCheckpointError(
+            config.path,
+            f"says {kind}, but {other.name} has {has}",
+            why="PEFT would leave the magnitude out, or make one up",
+        )
     module = _disagreeing(config, modules)
     if module is not None:
         said = config.rank_of(_known_name(config, module.name))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lora_convert.architectures import Architecture, Sign, skeleton
-from lora_convert.conversion.spelling import Reading, find
+from lora_convert.architectures import Architecture, Sign, find, skeleton
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from lora_convert.conversion.spelling import Reading
     from lora_convert.header import Header
 
 

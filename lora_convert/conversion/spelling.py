@@ -260,19 +260,6 @@ def read_key(recipes: tuple[_Recipe, ...], digits: tuple[str, ...]) -> Reading |
     return None
 
 
-def find(
-    architecture: Architecture | None, name: str, component: str = "", separator: str = "."
-) -> tuple[Entry | None, tuple[str, ...]]:
-    """The entry of `name` in an architecture, and the numbers in the name."""
-    text, digits = skeleton(name)
-    for candidate in architecture.components if architecture else ():
-        if not component or candidate.name == component:
-            for entry in index(candidate, separator).get(text, ()):
-                if entry.fits(digits):
-                    return entry, digits
-    return None, digits
-
-
 @cache
 def spelling(format_name: str, architecture_name: str | None) -> Spelling:
     """The spelling of two names in the registries."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from lora_convert.algorithms import ALGORITHMS, Factors, Part
-from lora_convert.architectures import Architecture, Row, fill
-from lora_convert.conversion.spelling import find
+from lora_convert.architectures import Architecture, Row, fill, find
 from lora_convert.errors import AmbiguousCheckpointError, NotExpressibleError, ShapeError
 
 if TYPE_CHECKING:

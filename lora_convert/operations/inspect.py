@@ -14,7 +14,8 @@ from lora_convert.operations.scaling import scale_sources
 
 if TYPE_CHECKING:
     from lora_convert.adapter import ScaleSource
-    from lora_convert.conversion.detect import Candidate, Detection
+    from lora_convert.conversion.census import Candidate
+    from lora_convert.conversion.detect import Detection
     from lora_convert.operations.health import Health
 
 _CERTAINTY: tuple[ScaleSource, ...] = ("assumed", "config", "payload", "header", "tensor", "option")

@@ -15,8 +15,7 @@ transformers = pytest.importorskip("transformers")
 from diffusers.loaders import single_file_utils  # noqa: E402
 from torch import nn  # noqa: E402
 
-from lora_convert.architectures import ARCHITECTURES, Component, Row, fill  # noqa: E402
-from lora_convert.conversion.spelling import find  # noqa: E402
+from lora_convert.architectures import ARCHITECTURES, Component, Row, fill, find  # noqa: E402
 
 SDXL = {
     "block_out_channels": (320, 640, 1280),
