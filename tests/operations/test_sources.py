@@ -155,3 +155,39 @@ def test_several_adapters_of_one_file_ask_which(tmp_path: Path) -> None:
         assert lc.inspect(result.output).ranks == {str(rank): 4}
     with pytest.raises(AmbiguousCheckpointError, match="no adapter"):
         lc.convert(source, "diffusers", adapter="birds")
+
+
+@pytest.mark.parametrize("name", ["checkpoint-500", "checkpoint-3-1500"])
+def test_checkpoint_folders_are_read_whatever_lies_beside_the_weights(
+    tmp_path: Path, name: str
+) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    save_file(
+        spelled("_orig_mod.base_model.model.", infix=".default"), folder / "model.safetensors"
+    )
+    (folder / "state.json").write_text(json.dumps({"epoch": 3, "global_step": 1500}))
+    for sibling in ("optimizer.bin", "scheduler.bin", "random_states_0.pkl", "scaler.pt"):
+        (folder / sibling).write_bytes(b"not for us")
+    assert lc.convert(folder, "diffusers").proof.exact
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    ["", "module.", "_orig_mod.", "module._orig_mod.", "base_model.model.base_model.model."],
+)
+def test_wrappers_are_no_part_of_a_name(tmp_path: Path, prefix: str) -> None:
+    save_file(spelled(prefix, infix=".default"), tmp_path / "a.safetensors")
+    save_file(spelled("unet."), tmp_path / "b.safetensors")
+    assert lc.verify(tmp_path / "a.safetensors", tmp_path / "b.safetensors").exact
+
+
+def test_the_width_of_attention_tells_text_encoders_apart(tmp_path: Path) -> None:
+    names = tuple(f"text_model.encoder.layers.0.self_attn.{n}_proj" for n in "qkv")
+    for width, component in ((768, "text_encoder"), (1280, "text_encoder_2")):
+        tensors = {
+            key: factors(4, width)["lora_B" in key]
+            for key in spelled("base_model.model.", names=names)
+        }
+        save_file(tensors, tmp_path / "adapter_model.safetensors")
+        assert lc.inspect(tmp_path).components == (component,)
