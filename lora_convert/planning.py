@@ -82,7 +82,9 @@ class TensorFile(NamedTuple):
             }
         text = json.dumps(entries, separators=(",", ":"), ensure_ascii=False).encode()
         origin = self._origin()
-        text += b" " * (-len(text) % 8 if origin is None else (origin - 8 - len(text)) % SHARED_BLOCK)
+        text += b" " * (
+            -len(text) % 8 if origin is None else (origin - 8 - len(text)) % SHARED_BLOCK
+        )
         return len(text).to_bytes(8, "little") + text
 
     def _origin(self) -> int | None:
