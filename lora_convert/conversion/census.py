@@ -88,13 +88,11 @@ def _count(bound: Spelling, groups: list[Group], *, wrapped: bool) -> Count:
     read = foreign = base = 0
     for group in groups:
         recipes = bound.recipes(group.text)
-        fitting = (
-            sum(any(r.fits(digits) for r in recipes) for _, digits in group.members)
-            if recipes
-            else 0
-        )
+        if not recipes:
+            frozen = wrapped and bound.format.wrapped and bound.is_base(group.text)
+            base += len(group.members) if frozen else 0
+            continue
+        fitting = sum(recipes.find(digits) is not None for _, digits in group.members)
         read += fitting
-        foreign += fitting if recipes and recipes[0].foreign else 0
-        if wrapped and bound.format.wrapped and not recipes and bound.is_base(group.text):
-            base += len(group.members)
+        foreign += fitting if recipes.foreign else 0
     return Count(bound, read, foreign, base)

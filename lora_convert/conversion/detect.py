@@ -7,14 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lora_convert.architectures import find
 from lora_convert.conversion.census import Candidate, Count, Group, counts_of, groups_of
+from lora_convert.conversion.recipes import Reading
 from lora_convert.conversion.signs import evidence, names_itself
-from lora_convert.conversion.spelling import (
-    BASE,
-    UNKNOWN_COMPONENT,
-    Reading,
-    Spelling,
-    read_key,
-)
+from lora_convert.conversion.spelling import BASE, UNKNOWN_COMPONENT, Spelling
 from lora_convert.formats import known_as
 
 if TYPE_CHECKING:
@@ -119,8 +114,8 @@ def _trial(bound: Spelling, groups: list[Group], wrapped: bool, component: str |
             frozen = Reading("", "", "diffusers", BASE, "", "", False)
             readings.update((key, frozen) for key, _ in group.members)
         for key, digits in group.members if recipes else ():
-            reading = read_key(recipes, digits)
-            placed = reading and _placed(bound, reading, component)
+            recipe = recipes.find(digits)
+            placed = recipe and _placed(bound, recipe.read(digits), component)
             if placed:
                 (foreign if placed.foreign else readings)[key] = placed
     modules = {(r.component, r.module) for r in foreign.values()}

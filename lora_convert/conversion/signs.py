@@ -9,7 +9,7 @@ from lora_convert.architectures import Architecture, Sign, find, skeleton
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lora_convert.conversion.spelling import Reading
+    from lora_convert.conversion.recipes import Reading
     from lora_convert.header import Header
 
 

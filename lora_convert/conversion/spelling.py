@@ -6,12 +6,12 @@ from functools import cache, lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from lora_convert.architectures import ARCHITECTURES, Architecture, Entry, index, skeleton
+from lora_convert.conversion.recipes import Reading, Recipe, Recipes
 from lora_convert.formats import COMPONENTS, FORMATS, Ending, Format
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lora_convert.adapter import Namespace
 
 BASE = "base"
 """The role of a frozen weight in a file that holds a whole wrapped model."""
@@ -25,47 +25,13 @@ _ADAPTER_WORDS = ("lora_", "hada_", "lokr_", "oft_", "boft_", "ia3_", "vera_", "
 _LONGEST_ENDING = 6
 
 
-class Reading(NamedTuple):
-    """What a key says."""
+class _Ending(NamedTuple):
+    """An ending, with its numbers told apart from its text."""
 
-    component: str
-    module: str
-    namespace: Namespace
-    role: str
-    adapter: str
-    """The adapter's name where the key holds one."""
-    foreign: str
-    """The algorithm, where it is one known by name only."""
-    told: bool
-    """Whether the key itself names the component."""
-
-
-class _Recipe(NamedTuple):
-    """How to read the keys of one skeleton: found once, then used for every block of the model."""
-
-    literal: tuple[tuple[int, str], ...]
-    """Numbers that a key must show, by their place among its numbers."""
-    module: str
-    """Pattern of the module's name."""
-    wild: tuple[int, ...]
-    """Places of the numbers that fill it."""
-    adapter: str
-    adapter_wild: tuple[int, ...]
-    component: str
-    namespace: Namespace
-    role: str
-    foreign: str
-    told: bool
-
-    def fits(self, digits: tuple[str, ...]) -> bool:
-        return all(digits[place] == digit for place, digit in self.literal)
-
-    def read(self, digits: tuple[str, ...]) -> Reading:
-        module = self.module.format(*[digits[place] for place in self.wild])
-        adapter = self.adapter.format(*[digits[place] for place in self.adapter_wild])
-        return Reading(
-            self.component, module, self.namespace, self.role, adapter, self.foreign, self.told
-        )
+    ending: Ending
+    numbers: tuple[str, ...]
+    tail: str
+    tail_numbers: tuple[str, ...]
 
 
 _BRACES = frozenset("{}")
@@ -90,15 +56,18 @@ class Spelling:
         self.format = format_
         self.architecture = architecture
         self.name = architecture.name if architecture else None
-        self._prefixes = tuple(self._all_prefixes())
-        self._endings: dict[str, list[Ending]] = {}
+        self._prefixes = tuple((*skeleton(p), name) for p, name in self._all_prefixes())
+        self._endings: dict[str, list[_Ending]] = {}
         self._write_endings: dict[str, Ending] = {}
         for ending in format_.endings:
             text = skeleton(ending.text.replace("{}", "*"))[0]
-            self._endings.setdefault(text, []).append(ending)
+            numbers = skeleton(ending.text.partition("{}")[0])[1]
+            found = _Ending(ending, numbers, *skeleton(ending.tail))
+            self._endings.setdefault(text, []).append(found)
             self._write_endings.setdefault(ending.role, ending)
+        self._last_words = {text.rpartition(".")[2] for text in self._endings}
         self._write_prefixes = format_.prefixes_for(self.name)
-        self._recipes: dict[str, tuple[_Recipe, ...]] = {}
+        self._recipes: dict[str, Recipes] = {}
 
     def _all_prefixes(self) -> Iterator[tuple[str, str]]:
         """Prefix and component (empty for any), longest first: a key is read by the first that fits."""
@@ -122,28 +91,29 @@ class Spelling:
     def parse(self, key: str) -> Reading | None:
         """What `key` says, or None where this spelling has no such key."""
         text, digits = skeleton(key)
-        return read_key(self.recipes(text), digits)
+        recipe = self.recipes(text).find(digits)
+        return recipe.read(digits) if recipe else None
 
-    def recipes(self, text: str) -> tuple[_Recipe, ...]:
+    def recipes(self, text: str) -> Recipes:
         """Every way to read the keys of a skeleton, the likeliest first."""
         known = self._recipes.get(text)
-        if known is None and not _BRACES.isdisjoint(text):
-            known = self._recipes[text] = ()
         if known is None:
             inner = unwrapped(text) if self.format.separator == "." else text
-            known = self._recipes[text] = tuple(self._learn(inner))
+            learned = self._learn(inner) if _BRACES.isdisjoint(text) else ()
+            known = self._recipes[text] = Recipes(learned)
         return known
 
-    def _learn(self, text: str) -> Iterator[_Recipe]:
+    def _learn(self, text: str) -> Iterator[Recipe]:
         for ending, body, adapter in self._matching_endings(text):
-            for prefix, component in self._prefixes:
-                start, numbers = skeleton(prefix)
+            for start, numbers, component in self._prefixes:
                 if body.startswith(start):
-                    literal = list(enumerate(numbers))
+                    literal = tuple(enumerate(numbers))
                     yield from self._named(body[len(start) :], component, literal, ending, adapter)
 
-    def _matching_endings(self, text: str) -> Iterator[tuple[Ending, str, str]]:
+    def _matching_endings(self, text: str) -> Iterator[tuple[_Ending, str, str]]:
         """Endings of a skeleton with the body before them and an adapter's name, the longest only."""
+        if text.rpartition(".")[2] not in self._last_words and "*" not in self._last_words:
+            return
         parts = text.rsplit(".", _LONGEST_ENDING)
         for first in range(1, len(parts)):
             tail = parts[first:]
@@ -164,60 +134,47 @@ class Spelling:
         self,
         name: str,
         component: str,
-        literal: list[tuple[int, str]],
-        ending: Ending,
+        literal: tuple[tuple[int, str], ...],
+        found: _Ending,
         adapter: str,
-    ) -> Iterator[_Recipe]:
-        first = len(literal)
-        shown = name.count("#")
-        tail, tail_numbers = skeleton(ending.tail)
-        literal = literal + list(
-            enumerate(skeleton(ending.text.partition("{}")[0])[1], first + shown)
-        )
-        adapter_first = len(literal) + shown
+    ) -> Iterator[Recipe]:
+        """Recipes for a module's name between a prefix and an ending.
+
+        A key's numbers stand in this order: the prefix's, the name's, the ending's, the adapter's.
+        """
+        ending, numbers, tail, tail_numbers = found
+        first, shown = len(literal), name.count("#")
+        literal += tuple(enumerate(numbers, first + shown))
+        adapter_first = first + shown + len(numbers)
         adapter_wild = tuple(range(adapter_first, adapter_first + adapter.count("#")))
-        rest = (adapter.replace("#", "{}"), adapter_wild)
+        base = Recipe(
+            literal,
+            "",
+            (),
+            adapter.replace("#", "{}"),
+            adapter_wild,
+            component,
+            "diffusers",
+            ending.role,
+            ending.foreign,
+            bool(component),
+        )
         if self.architecture is None:
             if name and (component or not _reserved(name)):
                 module = name.replace("#", "{}") + ending.tail
-                wild = tuple(range(first, first + shown))
-                yield _Recipe(
-                    tuple(literal),
-                    module,
-                    wild,
-                    *rest,
-                    component,
-                    "diffusers",
-                    ending.role,
-                    ending.foreign,
-                    bool(component),
-                )
+                yield base._replace(module=module, wild=tuple(range(first, first + shown)))
             return
         for entry in self._entries(name + tail, component):
-            if any(
-                want not in ("{}", have)
-                for want, have in zip(entry.digits[shown:], tail_numbers, strict=True)
-            ):
+            own, others = entry.digits[:shown], entry.digits[shown:]
+            if any(want not in ("{}", n) for want, n in zip(others, tail_numbers, strict=True)):
                 continue
-            fixed = [
-                (first + at, digit)
-                for at, digit in enumerate(entry.digits[:shown])
-                if digit != "{}"
-            ]
-            wild = tuple(
-                first + at for at, digit in enumerate(entry.digits[:shown]) if digit == "{}"
-            )
-            module = entry.row.names(entry.namespace)[entry.member]
-            yield _Recipe(
-                (*literal, *fixed),
-                module,
-                wild,
-                *rest,
-                entry.component,
-                entry.namespace,
-                ending.role,
-                ending.foreign,
-                bool(component),
+            fixed = tuple((first + at, digit) for at, digit in enumerate(own) if digit != "{}")
+            yield base._replace(
+                literal=literal + fixed,
+                module=entry.row.names(entry.namespace)[entry.member],
+                wild=tuple(first + at for at, digit in enumerate(own) if digit == "{}"),
+                component=entry.component,
+                namespace=entry.namespace,
             )
 
     def _entries(self, text: str, component: str) -> Iterator[Entry]:
@@ -250,14 +207,6 @@ class Spelling:
         if prefixes is None:
             prefixes = (f"{component}{self.format.separator}",)
         return f"{prefixes[0]}{module.replace('.', self.format.separator)}{ending.text.format(adapter)}"
-
-
-def read_key(recipes: tuple[_Recipe, ...], digits: tuple[str, ...]) -> Reading | None:
-    """What the first recipe that fits a key's numbers makes of them."""
-    for recipe in recipes:
-        if recipe.fits(digits):
-            return recipe.read(digits)
-    return None
 
 
 @cache

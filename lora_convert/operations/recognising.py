@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from lora_convert.algorithms import FOREIGN
@@ -55,5 +54,7 @@ def check_recognised(opened: Opened, format_: Format | None = None) -> None:
 
 
 def _nearest(detection: Detection) -> str:
+    from difflib import get_close_matches
+
     near = get_close_matches(detection.unexplained[0], list(detection.readings), n=1, cutoff=0.6)
     return f"the nearest known key is {near[0]!r}" if near else ""

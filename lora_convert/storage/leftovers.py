@@ -26,11 +26,9 @@ _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 
 def temporary_path(target: str) -> str:
     """A new hidden name in the folder of `target`."""
-    import secrets
-
     folder, name = os.path.split(target)
     kept = name.encode("utf-8", "ignore")[:_KEPT_BYTES].decode("utf-8", "ignore")
-    return os.path.join(folder, f".{kept}.{secrets.token_hex(_TOKEN_BYTES)}{TEMPORARY}")
+    return os.path.join(folder, f".{kept}.{os.urandom(_TOKEN_BYTES).hex()}{TEMPORARY}")
 
 
 def is_temporary(name: str) -> bool:

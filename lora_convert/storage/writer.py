@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,6 +13,7 @@ from lora_convert.storage.probe import blocks
 from lora_convert.tensors.ranges import Range, pieces
 
 if TYPE_CHECKING:
+    import hashlib
     from collections.abc import Callable, Iterable, Iterator
 
     from lora_convert.planning import TensorFile
@@ -88,13 +88,19 @@ def _copies(expr: Expr, place: int) -> list[Copied] | None:
 
 
 def _write_computed(descriptor: int, name: str, data: Iterable[bytes], place: int) -> Computed:
-    digest = hashlib.sha256()
+    digest = _digest()
     at = place
     for block in data:
         digest.update(block)
         write_at(descriptor, block, at)
         at += len(block)
     return Computed(name, place, at - place, digest.digest())
+
+
+def _digest() -> hashlib._Hash:
+    import hashlib
+
+    return hashlib.sha256()
 
 
 def _coalesced(ranges: list[Copied]) -> list[Copied]:
@@ -172,7 +178,7 @@ def check_written(
     for copy in written.copied:
         _check_copy(descriptor, path, copy, checkpoint)
     for computed in written.computed:
-        digest = hashlib.sha256()
+        digest = _digest()
         for at in range(0, computed.size, BLOCK):
             size = min(BLOCK, computed.size - at)
             digest.update(read_at(descriptor, size, computed.place + at))
