@@ -34,6 +34,9 @@ class _Ending(NamedTuple):
     tail_numbers: tuple[str, ...]
 
 
+_words = cache(skeleton)
+"""The same for prefixes and endings, which many spellings share."""
+
 _BRACES = frozenset("{}")
 """Marks of patterns, which no module's name has."""
 
@@ -56,13 +59,13 @@ class Spelling:
         self.format = format_
         self.architecture = architecture
         self.name = architecture.name if architecture else None
-        self._prefixes = tuple((*skeleton(p), name) for p, name in self._all_prefixes())
+        self._prefixes = tuple((*_words(p), name) for p, name in self._all_prefixes())
         self._endings: dict[str, list[_Ending]] = {}
         self._write_endings: dict[str, Ending] = {}
         for ending in format_.endings:
-            text = skeleton(ending.text.replace("{}", "*"))[0]
-            numbers = skeleton(ending.text.partition("{}")[0])[1]
-            found = _Ending(ending, numbers, *skeleton(ending.tail))
+            text = _words(ending.text.replace("{}", "*"))[0]
+            numbers = _words(ending.text.partition("{}")[0])[1]
+            found = _Ending(ending, numbers, *_words(ending.tail))
             self._endings.setdefault(text, []).append(found)
             self._write_endings.setdefault(ending.role, ending)
         self._last_words = {text.rpartition(".")[2] for text in self._endings}
