@@ -16,9 +16,9 @@ from lora_convert.storage.atomic import (
     check_space,
     staged_file,
     staged_folder,
-    sync,
     sync_folder,
 )
+from lora_convert.storage.flushing import Flushing
 from lora_convert.storage.positions import write_at
 from lora_convert.storage.writer import check_written, same_as_file, write_tensor_file
 
@@ -145,12 +145,17 @@ def _write_one(
     verify: bool,
     progress: Progress,
 ) -> None:
-    if isinstance(file, TextFile):
-        write_at(descriptor, file.text.encode(), 0)
-    else:
-        written = write_tensor_file(descriptor, file, plan.origin.checkpoint, progress)
+    with Flushing(descriptor) as flushing:
+        if isinstance(file, TextFile):
+            write_at(descriptor, file.text.encode(), 0)
+            return
+
+        def wrote(count: int) -> None:
+            flushing.wrote(count)
+            progress(count)
+
+        written = write_tensor_file(descriptor, file, plan.origin.checkpoint, wrote)
         check_written(descriptor, path, written, plan.origin.checkpoint, data=verify)
-    sync(descriptor)
 
 
 def _proof(plan: ConversionPlan, staged: Mapping[str, Staged]) -> Proof:
