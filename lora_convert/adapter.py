@@ -59,6 +59,8 @@ class Adapter(NamedTuple):
     """Number of frozen base tensors in the file (a wrapped model was saved whole)."""
     metadata: Mapping[str, str]
     """File metadata that is not the format's own: it travels."""
+    base_model: str = ""
+    """Name or path of the base model, where a configuration gives one."""
 
     @property
     def components(self) -> tuple[str, ...]:

@@ -50,7 +50,8 @@ def read(
         )
     base = sum(reading.role == BASE for reading in detection.readings.values())
     carried = {key: value for key, value in header.metadata.items() if key not in _CARRIED_NOT}
-    return Adapter(tuple(deltas), base, carried)
+    models = (config.base_model for config in scales.configs.values())
+    return Adapter(tuple(deltas), base, carried, next(filter(None, models), ""))
 
 
 def _refuse_incomplete(gathered: tuple[Gathered, ...]) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lora_convert.architectures import ARCHITECTURES, Architecture, Entry, index, skeleton
 from lora_convert.conversion.recipes import Reading, Recipe, Recipes
+from lora_convert.errors import NotExpressibleError
 from lora_convert.formats import COMPONENTS, FORMATS, Ending, Format
 
 if TYPE_CHECKING:
@@ -25,17 +26,61 @@ _ADAPTER_WORDS = ("lora_", "hada_", "lokr_", "oft_", "boft_", "ia3_", "vera_", "
 _LONGEST_ENDING = 6
 
 
-class _Ending(NamedTuple):
-    """An ending, with its numbers told apart from its text."""
+class _Match(NamedTuple):
+    """An ending that a skeleton has, with its numbers told apart from its text."""
 
     ending: Ending
     numbers: tuple[str, ...]
     tail: str
     tail_numbers: tuple[str, ...]
+    body: str
+    """What stands before it."""
+    adapter: str
+    """What stands in the place of an adapter's name."""
+
+
+class _Endings:
+    """A format's endings, found by the last words of a skeleton; shared by its spellings."""
+
+    def __init__(self, format_: Format) -> None:
+        self._found: dict[str, tuple[_Match, ...]] = {}
+        self._table: dict[str, list[Ending]] = {}
+        for ending in format_.endings:
+            text = skeleton(ending.text.replace("{}", "*"))[0]
+            self._table.setdefault(text, []).append(ending)
+        self._last_words = {text.rpartition(".")[2] for text in self._table}
+
+    def matching(self, text: str) -> tuple[_Match, ...]:
+        """The longest endings that `text` has: several where they differ in numbers only."""
+        found = self._found.get(text)
+        if found is None:
+            found = self._found[text] = tuple(self._matching(text))
+        return found
+
+    def _matching(self, text: str) -> Iterator[_Match]:
+        if text.rpartition(".")[2] not in self._last_words and "*" not in self._last_words:
+            return
+        parts = text.rsplit(".", _LONGEST_ENDING)
+        for first in range(1, len(parts)):
+            tail = parts[first:]
+            for place in (0, -2, -1):
+                named = [*tail]
+                if place:
+                    if len(tail) < -place:
+                        continue
+                    named[place] = "*"
+                endings = self._table.get("." + ".".join(named), ())
+                for ending in endings:
+                    numbers = skeleton(ending.text.partition("{}")[0])[1]
+                    body = text[: -len(".".join(tail)) - 1]
+                    adapter = tail[place] if place else ""
+                    yield _Match(ending, numbers, *skeleton(ending.tail), body, adapter)
+                if endings:
+                    return
 
 
 _words = cache(skeleton)
-"""The same for prefixes and endings, which many spellings share."""
+"""The same for prefixes, which many spellings share."""
 
 _BRACES = frozenset("{}")
 """Marks of patterns, which no module's name has."""
@@ -60,15 +105,10 @@ class Spelling:
         self.architecture = architecture
         self.name = architecture.name if architecture else None
         self._prefixes = tuple((*_words(p), name) for p, name in self._all_prefixes())
-        self._endings: dict[str, list[_Ending]] = {}
+        self._endings = _endings(format_.name)
         self._write_endings: dict[str, Ending] = {}
         for ending in format_.endings:
-            text = _words(ending.text.replace("{}", "*"))[0]
-            numbers = _words(ending.text.partition("{}")[0])[1]
-            found = _Ending(ending, numbers, *_words(ending.tail))
-            self._endings.setdefault(text, []).append(found)
             self._write_endings.setdefault(ending.role, ending)
-        self._last_words = {text.rpartition(".")[2] for text in self._endings}
         self._write_prefixes = format_.prefixes_for(self.name)
         self._recipes: dict[str, Recipes] = {}
 
@@ -107,45 +147,24 @@ class Spelling:
         return known
 
     def _learn(self, text: str) -> Iterator[Recipe]:
-        for ending, body, adapter in self._matching_endings(text):
+        for match in self._endings.matching(text):
             for start, numbers, component in self._prefixes:
-                if body.startswith(start):
+                if match.body.startswith(start):
                     literal = tuple(enumerate(numbers))
-                    yield from self._named(body[len(start) :], component, literal, ending, adapter)
-
-    def _matching_endings(self, text: str) -> Iterator[tuple[_Ending, str, str]]:
-        """Endings of a skeleton with the body before them and an adapter's name, the longest only."""
-        if text.rpartition(".")[2] not in self._last_words and "*" not in self._last_words:
-            return
-        parts = text.rsplit(".", _LONGEST_ENDING)
-        for first in range(1, len(parts)):
-            tail = parts[first:]
-            body = text[: -len(".".join(tail)) - 1]
-            for place in (0, -2, -1):
-                named = [*tail]
-                if place:
-                    if len(tail) < -place:
-                        continue
-                    named[place] = "*"
-                found = self._endings.get("." + ".".join(named), ())
-                for ending in found:
-                    yield ending, body, tail[place] if place else ""
-                if found:
-                    return
+                    yield from self._named(match.body[len(start) :], component, literal, match)
 
     def _named(
         self,
         name: str,
         component: str,
         literal: tuple[tuple[int, str], ...],
-        found: _Ending,
-        adapter: str,
+        match: _Match,
     ) -> Iterator[Recipe]:
         """Recipes for a module's name between a prefix and an ending.
 
         A key's numbers stand in this order: the prefix's, the name's, the ending's, the adapter's.
         """
-        ending, numbers, tail, tail_numbers = found
+        ending, numbers, tail, tail_numbers, _, adapter = match
         first, shown = len(literal), name.count("#")
         literal += tuple(enumerate(numbers, first + shown))
         adapter_first = first + shown + len(numbers)
@@ -208,7 +227,7 @@ class Spelling:
             ending = next((e for e in self.format.lone_endings if e.role == role), ending)
         prefixes = self._write_prefixes.get(component)
         if prefixes is None:
-            prefixes = (f"{component}{self.format.separator}",)
+            raise NotExpressibleError(f"{self.format.title} has no names for {component}")
         return f"{prefixes[0]}{module.replace('.', self.format.separator)}{ending.text.format(adapter)}"
 
 
@@ -217,6 +236,11 @@ def spelling(format_name: str, architecture_name: str | None) -> Spelling:
     """The spelling of two names in the registries."""
     architecture = ARCHITECTURES[architecture_name] if architecture_name else None
     return Spelling(FORMATS[format_name], architecture)
+
+
+@cache
+def _endings(format_name: str) -> _Endings:
+    return _Endings(FORMATS[format_name])
 
 
 @lru_cache(maxsize=1)

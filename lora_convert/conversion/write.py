@@ -38,7 +38,9 @@ def write(
         folder = f"{component}/" if several else ""
         tensors = _tensors(deltas, target, part=component)
         files.append(TensorFile(f"{folder}{file_name}", tensors, _metadata(adapter, target)))
-        files.append(TextFile(f"{folder}{target.format.document}", _document(deltas)))
+        files.append(
+            TextFile(f"{folder}{target.format.document}", _document(deltas, adapter.base_model))
+        )
     return tuple(files), losses
 
 
@@ -139,12 +141,12 @@ def _header_document(adapter: Adapter) -> str:
     return json.dumps(fields, sort_keys=True)
 
 
-def _document(deltas: Sequence[Delta]) -> str:
+def _document(deltas: Sequence[Delta], base_model: str) -> str:
     """``adapter_config.json``, with what ``PeftModel.from_pretrained`` asks for."""
     fields: dict[str, object] = {
         "peft_type": "LORA",
         "task_type": None,
-        "base_model_name_or_path": None,
+        "base_model_name_or_path": base_model or None,
         "bias": "none",
         "fan_in_fan_out": False,
         "inference_mode": True,

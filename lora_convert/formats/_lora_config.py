@@ -70,6 +70,8 @@ class LoraConfig(NamedTuple):
     """Names or endings of names of adapted modules; None where given as an expression."""
     base_changed_by: str
     """The initialisation, where it changed the base model."""
+    base_model: str
+    """Name or path of the base model, where one is given."""
 
     def rank_of(self, module: str) -> int:
         """The rank of a module."""
@@ -105,6 +107,7 @@ def read_config(data: object, path: str) -> LoraConfig:
     start = fields.data.get("init_lora_weights", True)
     changed = start if isinstance(start, str) and start.lower().startswith(_BASE_CHANGING) else ""
     targets = fields.data.get("target_modules")
+    base = fields.data.get("base_model_name_or_path")
     return LoraConfig(
         path=path,
         rank=fields.rank("r", fields.data.get("r", _DEFAULT_RANK)),
@@ -121,6 +124,7 @@ def read_config(data: object, path: str) -> LoraConfig:
         dora=fields.flag("use_dora"),
         targets=tuple(map(str, targets)) if isinstance(targets, list) else None,
         base_changed_by=changed,
+        base_model=base if isinstance(base, str) else "",
     )
 
 

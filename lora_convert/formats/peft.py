@@ -9,7 +9,20 @@ from __future__ import annotations
 from lora_convert.formats._declaration import Format
 from lora_convert.formats._endings import FACTORS, FOREIGN
 
-COMPONENTS = ("unet", "transformer", "text_encoder", "text_encoder_2", "text_encoder_3", "prior")
+COMPONENTS = (
+    "unet",
+    "transformer",
+    "transformer_2",
+    "transformer_ref",
+    "text_encoder",
+    "text_encoder_2",
+    "text_encoder_3",
+    "prior",
+    "controlnet",
+    "connectors",
+    "text_conditioner",
+)
+"""Models of a pipeline that Diffusers gives a LoRA a place in (loaders/lora_pipeline.py)."""
 
 PEFT = Format(
     name="peft",

@@ -51,6 +51,8 @@ def open_adapter(
     """
     if architecture is not None and architecture not in ARCHITECTURES:
         raise OptionError("architecture", architecture, choices=tuple(ARCHITECTURES))
+    if component is not None and component not in COMPONENTS:
+        raise OptionError("component", component, choices=COMPONENTS)
     if not os.path.lexists(path):
         raise CheckpointNotFoundError(path)
     if os.path.isdir(path):

@@ -196,3 +196,10 @@ def test_kohya_files_carry_an_fp32_alpha_and_what_a1111_lists_them_by(tmp_path: 
     metadata = lc.inspect(result.output).metadata
     assert metadata["ss_base_model_version"].startswith("sdxl_")
     assert (metadata["ss_network_module"], metadata["ss_network_dim"]) == ("networks.lora", "4")
+
+
+def test_the_base_model_travels_from_configuration_to_configuration(tmp_path: Path) -> None:
+    folder = peft_folder(tmp_path / "run", base_model_name_or_path="someone/base")
+    written = Path(lc.convert(folder, "accelerate", output=tmp_path / "a").output)
+    config = json.loads((written / "adapter_config.json").read_text())
+    assert config["base_model_name_or_path"] == "someone/base"
