@@ -56,7 +56,6 @@ def _run(
     to: str,
     source: str,
     *,
-    dtype: str,
     no_verify: bool,
     force: bool,
     dry_run: bool,
@@ -68,7 +67,7 @@ def _run(
     from lora_convert.operations.convert import plan_convert
 
     out = Output(json=as_json, quiet=quiet)
-    with plan_convert(source, to, dtype=None if dtype == "keep" else dtype, **how) as plan:
+    with plan_convert(source, to, **how) as plan:
         if dry_run:
             show_plan(out, plan)
             return 0

@@ -53,6 +53,9 @@ FOREIGN = (
 )
 
 
+_MODEL_ENDINGS = (".weight", ".bias")
+
+
 def known_as(keys: Iterable[str]) -> str:
     """The title of the foreign format that some of these keys belong to, or an empty string."""
     listed = tuple(keys)
@@ -60,4 +63,6 @@ def known_as(keys: Iterable[str]) -> str:
         begins = re.compile(foreign.pattern).match
         if any(begins(key) for key in listed):
             return foreign.title
+    if listed and all(key.endswith(_MODEL_ENDINGS) and "lora" not in key for key in listed):
+        return "a whole model without an adapter"
     return ""

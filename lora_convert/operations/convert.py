@@ -126,7 +126,7 @@ def plan_convert(
 ) -> ConversionPlan:
     """Work out, from names, shapes and scalars, the files that format `to` would hold.
 
-    `source` is a file or a folder. `dtype` is ``fp32``, ``fp16``, ``bf16`` or None to keep. With
+    `source` is a file or a folder. `dtype` is ``fp32``, ``fp16``, ``bf16`` or ``keep``, the default. With
     `losses` ``refuse``, a plan that loses anything is a LossyConversionError. The plan holds its source
     open: use it in a ``with``, or close it.
     """
@@ -201,7 +201,7 @@ def plan_adapter(
     target = spelling(format_.name, name)
     facts = ByteFacts(origin.checkpoint.read)
     named = translate(adapter, architecture, format_.namespace_for(name), facts)
-    fitted, lost = fit(named, format_, architecture, SHORT_NAMES[dtype] if dtype else None)
+    fitted, lost = fit(named, format_, architecture, SHORT_NAMES[dtype or "keep"])
     if format_.folder and not destination.folder and len(fitted.components) > 1:
         raise NotExpressibleError(
             f"{destination.path}: {format_.title} needs a folder for {len(fitted.components)} components",

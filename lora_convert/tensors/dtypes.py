@@ -59,7 +59,7 @@ FLOATS = frozenset(
 )
 """Dtypes that a LoRA factor can have."""
 
-SHORT_NAMES = {"fp32": "F32", "fp16": "F16", "bf16": "BF16", "fp64": "F64"}
+SHORT_NAMES = {"keep": None, "fp32": "F32", "fp16": "F16", "bf16": "BF16"}
 """What users type for ``--dtype``."""
 
 _EXACT_IN = {

@@ -14,6 +14,7 @@ from lora_convert.errors import (
     CheckpointNotFoundError,
     DestinationExistsError,
     NotExpressibleError,
+    UnknownFormatError,
 )
 from tests.writing import factors, kohya, peft_folder, spelled
 
@@ -191,3 +192,12 @@ def test_the_width_of_attention_tells_text_encoders_apart(tmp_path: Path) -> Non
         }
         save_file(tensors, tmp_path / "adapter_model.safetensors")
         assert lc.inspect(tmp_path).components == (component,)
+
+
+def test_a_whole_model_is_called_that(tmp_path: Path) -> None:
+    save_file(
+        {"conv_in.weight": factors()[0], "conv_in.bias": factors()[0][0]},
+        tmp_path / "m.safetensors",
+    )
+    with pytest.raises(UnknownFormatError, match="whole model without an adapter"):
+        lc.convert(tmp_path / "m.safetensors", "diffusers")
