@@ -16,6 +16,7 @@ from lora_convert.storage.atomic import (
     check_space,
     staged_file,
     staged_folder,
+    sync,
     sync_folder,
 )
 from lora_convert.storage.flushing import Flushing
@@ -145,16 +146,12 @@ def _write_one(
     verify: bool,
     progress: Progress,
 ) -> None:
-    with Flushing(descriptor) as flushing:
-        if isinstance(file, TextFile):
-            write_at(descriptor, file.text.encode(), 0)
-            return
-
-        def wrote(count: int) -> None:
-            flushing.wrote(count)
-            progress(count)
-
-        written = write_tensor_file(descriptor, file, plan.origin.checkpoint, wrote)
+    if isinstance(file, TextFile):
+        write_at(descriptor, file.text.encode(), 0)
+        sync(descriptor)
+        return
+    written = write_tensor_file(descriptor, file, plan.origin.checkpoint, progress)
+    with Flushing(descriptor):
         check_written(descriptor, path, written, plan.origin.checkpoint, data=verify)
 
 
