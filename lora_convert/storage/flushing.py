@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 class Flushing:
     """Syncs a descriptor in the background; on leaving all is on the disk.
 
-    The disk and the reader work side by side: on a 200 MB file with its proof that saves a tenth of the
-    time. An OSError of the disk is raised on leaving: a system tells it only once.
+    The disk and the reader work side by side. An OSError of the disk is raised on leaving: a system
+    tells it only once.
     """
 
     def __init__(self, descriptor: int) -> None:
