@@ -25,6 +25,8 @@ MAX_TENSORS = 200_000
 MAX_VALUES = 4_000_000
 """Commas and opening brackets in a header, those in texts too: a bound on the memory of parsing it."""
 MAX_DIMENSIONS = 64
+_TEXT = frozenset(range(32, 127)) | {9, 10, 13}
+"""Bytes of a plain text."""
 MAX_SCALARS = 100_000
 _FIELDS = {"dtype", "shape", "data_offsets"}
 _TORCH = ("which this version does not read", "save it as safetensors")
@@ -59,6 +61,8 @@ def _entries(file: SourceFile) -> tuple[dict[str, Any], int]:
         raise CorruptCheckpointError(file.path, problem, hint=_AGAIN)
     (length,) = struct.unpack("<Q", beginning[:8])
     claim = f"claims a header of {length:,} bytes"
+    if length > MAX_HEADER and all(byte in _TEXT for byte in beginning):
+        raise CorruptCheckpointError(file.path, "is a text file, not a checkpoint")
     if length > MAX_HEADER:
         raise CorruptCheckpointError(file.path, f"{claim}; the limit is {MAX_HEADER:,}")
     if 8 + length > file.size:

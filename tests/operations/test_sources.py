@@ -12,6 +12,7 @@ import lora_convert as lc
 from lora_convert.errors import (
     AmbiguousCheckpointError,
     CheckpointNotFoundError,
+    CorruptCheckpointError,
     DestinationExistsError,
     NotExpressibleError,
     UnknownFormatError,
@@ -201,3 +202,10 @@ def test_a_whole_model_is_called_that(tmp_path: Path) -> None:
     )
     with pytest.raises(UnknownFormatError, match="whole model without an adapter"):
         lc.convert(tmp_path / "m.safetensors", "diffusers")
+
+
+def test_a_text_file_is_called_that(tmp_path: Path) -> None:
+    path = tmp_path / "notes.safetensors"
+    path.write_text("Trained on Tuesday, 500 steps.\n")
+    with pytest.raises(CorruptCheckpointError, match="text file"):
+        lc.inspect(path)
