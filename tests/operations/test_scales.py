@@ -203,3 +203,16 @@ def test_the_base_model_travels_from_configuration_to_configuration(tmp_path: Pa
     written = Path(lc.convert(folder, "accelerate", output=tmp_path / "a").output)
     config = json.loads((written / "adapter_config.json").read_text())
     assert config["base_model_name_or_path"] == "someone/base"
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_a_scale_that_is_a_little_off_differs_whatever_the_dtype(
+    tmp_path: Path, dtype: str
+) -> None:
+    for name, alpha in (("a", 2.0), ("b", 2.001)):
+        tensors = {
+            k: v if k.endswith("alpha") else v.astype(dtype) for k, v in kohya(alpha=alpha).items()
+        }
+        save_file(tensors, tmp_path / f"{name}.safetensors")
+    proof = lc.verify(tmp_path / "a.safetensors", tmp_path / "b.safetensors")
+    assert (proof.equal, proof.differing) == (False, 4)
