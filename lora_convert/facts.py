@@ -16,19 +16,3 @@ class Facts(Protocol):
 
     def support(self, expr: Expr) -> tuple[int, int]:
         """Start and stop of the columns outside which every element is zero."""
-
-
-class NoFacts:
-    """Answers from the expressions alone."""
-
-    def same(self, one: Expr, other: Expr) -> bool:
-        """True for equal expressions."""
-        return one == other
-
-    def support(self, expr: Expr) -> tuple[int, int]:
-        """The columns that are not known zeros."""
-        from lora_convert.tensors.expr import Padded
-
-        if isinstance(expr, Padded):
-            return expr.left, expr.left + expr.of.shape[1]
-        return 0, expr.shape[1]
