@@ -30,8 +30,13 @@ def destination_of(opened: Opened, format_: Format, output: str | None) -> Desti
     folder = os.path.isdir(source)
     parent = source if folder else os.path.dirname(source)
     base = os.path.basename(os.path.abspath(source))
-    stem = base if folder else base.split(".safetensors")[0]
-    return destination(format_, output, parent, stem)
+    return destination(format_, output, parent, base if folder else stem_of(base))
+
+
+def stem_of(name: str) -> str:
+    """A weights file's or index's name without what its container adds."""
+    name = name.removesuffix(".index.json")
+    return next((name.removesuffix(end) for end in _WEIGHT_SUFFIXES if name.endswith(end)), name)
 
 
 def destination(format_: Format, output: str | None, parent: str, stem: str) -> Destination:
