@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from lora_convert.errors import DestinationExistsError, OutputError, VerificationError
+from lora_convert.errors import DestinationExistsError, VerificationError
 from lora_convert.operations.proving import Proof, prove
 from lora_convert.planning import TensorFile, TextFile
 from lora_convert.storage.atomic import (
     Staged,
     check_space,
+    make_folder,
+    settle,
     staged_file,
     staged_folder,
     sync,
     sync_folder,
 )
 from lora_convert.storage.flushing import Flushing
-from lora_convert.storage.positions import write_at
-from lora_convert.storage.writer import check_written, same_as_file, write_tensor_file
+from lora_convert.storage.writer import (
+    check_written,
+    same_as_file,
+    write_tensor_file,
+    write_text_file,
+)
 
 if TYPE_CHECKING:
     from lora_convert.operations.convert import ConversionPlan
@@ -53,20 +59,34 @@ def apply(plan: ConversionPlan, *, force: bool, verify: bool, progress: Progress
     _check_places(plan)
     pending = _pending(plan)
     if not pending:
-        return Result("unchanged", whole, plan.outputs, None, plan.as_json())
+        return _unchanged(plan)
     taken = [path for path in pending if os.path.lexists(path)]
     if taken and not force:
         raise DestinationExistsError(taken[0])
     parent = os.path.dirname(os.path.abspath(whole))
-    _make_folder(parent)
+    make_folder(parent)
     check_space(parent, plan.plan.size)
     try:
         proof = _write(plan, pending, verify=verify, replace=force, progress=progress)
     except DestinationExistsError:
         if _pending(plan):  # else another run has just written the very same
             raise
-        return Result("unchanged", whole, plan.outputs, None, plan.as_json())
+        return _unchanged(plan)
+    _settle(plan, [path for path in plan.outputs if path not in pending])
     return Result("written", whole, plan.outputs, proof, plan.as_json())
+
+
+def _unchanged(plan: ConversionPlan) -> Result:
+    _settle(plan, plan.outputs)
+    return Result("unchanged", plan.destination.path, plan.outputs, None, plan.as_json())
+
+
+def _settle(plan: ConversionPlan, paths: Sequence[str]) -> None:
+    """Bring outputs that were there to the disk: the run that wrote them may have been killed."""
+    for path in paths:
+        settle(path)
+    if paths and plan.destination.folder:
+        settle(plan.destination.path)
 
 
 def _check_places(plan: ConversionPlan) -> None:
@@ -82,13 +102,6 @@ def _check_places(plan: ConversionPlan) -> None:
     if plan.destination.folder and os.path.lexists(whole) and not os.path.isdir(whole):
         why = "it is a file, and a folder is to be written"
         raise DestinationExistsError(whole, why=why, hint=elsewhere)
-
-
-def _make_folder(folder: str) -> None:
-    try:
-        os.makedirs(folder, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be made: {error.strerror}") from error
 
 
 def _pending(plan: ConversionPlan) -> dict[str, TensorFile | TextFile]:
@@ -123,7 +136,7 @@ def _write(
         staged: dict[str, Staged] = {}
         for path, file in pending.items():
             inside = os.path.join(folder.path, *file.name.split("/")) if folder else path
-            _make_folder(os.path.dirname(os.path.abspath(inside)))
+            make_folder(os.path.dirname(os.path.abspath(inside)))
             descriptor, staged[path] = stack.enter_context(staged_file(inside, file.size))
             _write_one(plan, file, descriptor, inside, verify=verify, progress=progress)
         proof = _proof(plan, staged) if verify else None
@@ -147,7 +160,7 @@ def _write_one(
     progress: Progress,
 ) -> None:
     if isinstance(file, TextFile):
-        write_at(descriptor, file.text.encode(), 0)
+        write_text_file(descriptor, file, path)
         sync(descriptor)
         return
     written = write_tensor_file(descriptor, file, plan.origin.checkpoint, progress)

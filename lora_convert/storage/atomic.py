@@ -35,6 +35,8 @@ Creator: TypeAlias = Callable[[str], int | None]
 """Makes a file or folder and gives its descriptor: -1 where there are none, None where it is gone again."""
 _NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP}
 """What file systems answer that cannot sync a folder."""
+_NOT_OURS = {errno.EACCES, errno.EPERM, errno.EROFS} | _NO_FOLDER_SYNC
+"""What is answered for files that are another's to bring to the disk."""
 _TRIES = 100
 """To make a temporary; one is enough unless another run cleans the folder in the same moment."""
 
@@ -68,12 +70,7 @@ class Staged:
         try:
             sync_folder(os.path.dirname(self.target))
         except OSError as error:
-            raise OutputError(
-                f"{self.target}: published, durability unknown: the disk did not confirm the name"
-                f" ({error.strerror})",
-                why="it is whole, but may be gone after a power cut",
-                hint="check the disk, then: sync",
-            ) from error
+            raise _unconfirmed(self.target, error) from error
 
     def close(self) -> None:
         """Let go of the descriptor, and with it of the lock."""
@@ -181,6 +178,42 @@ def _typed(error: OSError, target: str, needed: int) -> OutputError:
         why="nothing partial was left under that name",
         hint=hints.get(error.errno or 0, ""),
     )
+
+
+def _unconfirmed(target: str, error: OSError) -> OutputError:
+    return OutputError(
+        f"{target}: published, durability unknown: the disk did not confirm it ({error.strerror})",
+        why="it is whole, but may be gone after a power cut",
+        hint="check the disk, then: sync",
+    )
+
+
+def make_folder(folder: str) -> None:
+    """Make a folder and all it lies in, and bring their names to the disk; OutputError where that fails."""
+    if os.path.isdir(folder):
+        return
+    parent = os.path.dirname(os.path.abspath(folder))
+    make_folder(parent)
+    try:
+        os.makedirs(folder, exist_ok=True)  # another run may be faster
+        sync_folder(parent)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be made: {error.strerror}") from error
+
+
+def settle(path: str) -> None:
+    """Bring a file that is there already to the disk, with its name: who wrote it may not have."""
+    try:
+        if os.name != "nt":  # Windows syncs nothing that is open for reading
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                sync(descriptor)
+            finally:
+                os.close(descriptor)
+        sync_folder(os.path.dirname(os.path.abspath(path)))
+    except OSError as error:
+        if error.errno not in _NOT_OURS:
+            raise _unconfirmed(path, error) from error
 
 
 def sync(descriptor: int) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import hashlib
     from collections.abc import Callable, Iterable, Iterator
 
-    from lora_convert.planning import TensorFile
+    from lora_convert.planning import TensorFile, TextFile
     from lora_convert.storage.checkpoint import Checkpoint
     from lora_convert.tensors.expr import Expr
 
@@ -73,6 +73,14 @@ def write_tensor_file(
             _copy(checkpoint, step, descriptor)
             progress(step.source.size)
     return Written(head, tuple(copied), tuple(computed))
+
+
+def write_text_file(descriptor: int, file: TextFile, path: str) -> None:
+    """Write a document to an empty descriptor; VerificationError where it reads back differently."""
+    data = file.text.encode()
+    write_at(descriptor, data, 0)
+    if read_at(descriptor, len(data) + 1, 0) != data:
+        raise _differs(path, "the document")
 
 
 def _copies(expr: Expr, place: int) -> list[Copied] | None:
