@@ -22,6 +22,7 @@ from lora_convert.errors import (
     VerificationError,
 )
 from lora_convert.storage import atomic, renaming, writer
+from lora_convert.storage.positions import write_at
 from tests.storage.making import peft_folder
 
 CALLS = [
@@ -212,6 +213,27 @@ def test_a_byte_flipped_between_writing_and_proof_is_caught(
     if where == "head":
         with pytest.raises(VerificationError):
             lora_convert.convert(str(tmp_path / "a"), "kohya", output=str(out), verify=False)
+
+
+def test_a_byte_flipped_in_a_document_is_caught(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the proof is skipped, and in fields that no proof looks at."""
+    source = peft_folder(tmp_path / "a", base_model_name_or_path="someone/model")
+    kohya = lora_convert.convert(str(source), "kohya", output=str(tmp_path / "k.safetensors"))
+    for verify in (True, False):
+        with monkeypatch.context() as patch:
+
+            def flipping(descriptor: int, data: bytes, place: int) -> None:
+                flipped = data.replace(b"LORA", b"LOSA") if data.startswith(b"{") else data
+                write_at(descriptor, flipped, place)
+
+            patch.setattr(writer, "write_at", flipping)
+            with pytest.raises(VerificationError, match="the document reads back differently"):
+                lora_convert.convert(
+                    kohya.output, "peft", output=str(tmp_path / "o"), verify=verify
+                )
+        assert sorted(os.listdir(tmp_path)) == ["a", "k.safetensors"]
 
 
 def test_a_source_that_changes_meanwhile_is_caught(
