@@ -105,7 +105,9 @@ class RecognitionError(LoraConvertError, LookupError):
 class UnknownFormatError(RecognitionError):
     """No format explains the names, or the format is known by name only (``known_as``)."""
 
-    def __init__(self, path: str, *, known_as: str = "", examples: Sequence[str] = ()) -> None:
+    def __init__(
+        self, path: str, *, known_as: str = "", examples: Sequence[str] = (), hint: str = ""
+    ) -> None:
         self.path = path
         self.known_as = known_as
         self.examples = tuple(examples)
@@ -117,7 +119,8 @@ class UnknownFormatError(RecognitionError):
         super().__init__(
             what,
             why=f"for example {shown}" if shown else "",
-            hint="lora-convert formats lists what is read; lora-convert inspect --names FILE shows the names",
+            hint=hint
+            or "lora-convert formats lists what is read; lora-convert inspect --names FILE shows the names",
         )
 
 
@@ -239,7 +242,13 @@ class OptionError(LoraConvertError, ValueError):
     exit_code = EXIT_USAGE
 
     def __init__(
-        self, name: str, value: object, *, choices: Sequence[str] = (), hint: str = ""
+        self,
+        name: str,
+        value: object,
+        *,
+        choices: Sequence[str] = (),
+        why: str = "",
+        hint: str = "",
     ) -> None:
         self.name = name
         self.value = value
@@ -247,7 +256,7 @@ class OptionError(LoraConvertError, ValueError):
         near = _nearest(str(value), self.choices)
         super().__init__(
             f"{name}: {value!r} is not a value it can have",
-            why="it can be " + ", ".join(self.choices) if choices else "",
+            why="it can be " + ", ".join(self.choices) if choices else why,
             hint=hint or (f"did you mean {near}?" if near else ""),
         )
 

@@ -10,12 +10,19 @@ from lora_convert.cli._output import printable
 from lora_convert.errors import EXIT_FAILED, LoraConvertError
 
 
-def as_json(error: LoraConvertError) -> dict[str, Any]:
+def what_happened(error: Exception) -> str:
+    """An error in one sentence."""
+    if isinstance(error, LoraConvertError):
+        return error.what
+    return str(error) or type(error).__name__
+
+
+def as_json(error: Exception) -> dict[str, Any]:
     """An error's documented fields."""
-    fields = {"type": type(error).__name__, "message": error.what}
-    if error.why:
+    fields = {"type": type(error).__name__, "message": what_happened(error)}
+    if isinstance(error, LoraConvertError) and error.why:
         fields["why"] = error.why
-    if error.hint:
+    if isinstance(error, LoraConvertError) and error.hint:
         fields["next"] = error.hint
     return fields
 

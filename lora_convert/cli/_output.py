@@ -10,6 +10,8 @@ from typing import Any
 _REPORT_AFTER = 1.0
 """Seconds of silence before progress is shown."""
 _REPORT_EVERY = 0.2
+_LONGEST = 200
+"""Characters of a message that has to share its line."""
 
 
 def printable(text: str) -> str:
@@ -26,6 +28,20 @@ def printable(text: str) -> str:
         .encode("utf-8", "backslashreplace")
         .decode()
     )
+
+
+def in_one_line(text: str) -> str:
+    r"""The same with ends of lines escaped too: a name must not begin a line of its own.
+
+    >>> in_one_line("a\nwritten: b")
+    'a\\nwritten: b'
+    """
+    return printable(text).replace("\n", "\\n")
+
+
+def cut(text: str) -> str:
+    """`text`, no longer than can be read at once."""
+    return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
 
 
 class Output:
@@ -49,6 +65,10 @@ class Output:
         """A line for people, beside the result."""
         if not self.quiet:
             _write(sys.stderr, printable(text) + "\n")
+
+    def problem(self, text: str) -> None:
+        """A line for people that no option silences."""
+        _write(sys.stderr, printable(text) + "\n")
 
     def table(self, rows: Iterable[tuple[str, ...]], *, header: tuple[str, ...] = ()) -> None:
         """Aligned columns: by rich on a terminal, as plain text elsewhere."""

@@ -28,10 +28,7 @@ _SOURCES = {
 def show_inspection(out: Output, found: Inspection, *, names: bool, several: bool) -> None:
     """A table of what was found, and the keys as a tree if asked."""
     if out.quiet:
-        out.line(
-            f"{found.path}: {found.format or 'unknown'} {found.architecture or 'unknown'}"
-            f" {found.explained}/{found.total}"
-        )
+        out.line(brief(found))
     else:
         if several:
             out.line(found.path)
@@ -40,6 +37,14 @@ def show_inspection(out: Output, found: Inspection, *, names: bool, several: boo
         _show_tree(out, found.names)
     if several and not out.quiet:
         out.line()
+
+
+def brief(found: Inspection) -> str:
+    """What was found in few words."""
+    return (
+        f"{found.path}: {found.format or 'unknown'} {found.architecture or 'unknown'}"
+        f" {found.explained}/{found.total}"
+    )
 
 
 def _rows(found: Inspection) -> list[tuple[str, str]]:
@@ -152,10 +157,11 @@ def _show_tree(out: Output, names: tuple[str, ...]) -> None:
 
 def proof_line(proof: Proof) -> str:
     """The proof in one line."""
-    return f"{proof.modules} modules, {_worst(proof)}, {proof.seconds:.2f} s"
+    return f"{proof.modules} modules, {worst(proof)}, {proof.seconds:.2f} s"
 
 
-def _worst(proof: Proof) -> str:
+def worst(proof: Proof) -> str:
+    """How alike the two most different modules are."""
     if proof.exact:
         return "bit-exact"
     if proof.worst == float("inf"):

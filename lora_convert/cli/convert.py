@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from lora_convert.cli import _options
 from lora_convert.cli._output import Output
 
+if TYPE_CHECKING:
+    from lora_convert.operations.several import Conversions
+
 
 def _conversion(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options of every conversion."""
     decorators = (
-        click.argument("source", type=click.Path()),
+        click.argument("sources", nargs=-1, required=True, metavar="SOURCE...", type=click.Path()),
         click.option(
             "-o",
             "--output",
             metavar="PATH",
             type=click.Path(),
-            help="A file, if it ends in .safetensors, else a folder. Default: beside the source.",
+            help="A file, if it ends in .safetensors, else a folder; of several sources always a folder."
+            " Default: beside the source.",
         ),
         _options.force,
         click.option(
@@ -53,20 +58,34 @@ def _conversion(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _run(
-    to: str,
-    source: str,
-    *,
-    no_verify: bool,
-    force: bool,
-    dry_run: bool,
-    as_json: bool,
-    quiet: bool,
-    **how: Any,
+    to: str, sources: tuple[str, ...], *, output: str | None, as_json: bool, quiet: bool, **how: Any
+) -> int:
+    out = Output(json=as_json, quiet=quiet)
+    if len(sources) == 1 and not os.path.isdir(sources[0]):
+        return _one(out, to, sources[0], output=output, **how)
+    from lora_convert.operations.convert import check_options
+    from lora_convert.operations.several import conversions_of
+
+    format_ = check_options(to, how["dtype"], how["losses"])
+    reading = {name: how[name] for name in ("architecture", "component")}
+    conversions = conversions_of(sources, format_, output, **reading)
+    if conversions.passed_over:
+        names = ", ".join(map(os.path.basename, conversions.passed_over[:5]))
+        out.note(
+            f"note: {len(conversions.passed_over)} are outputs of the others, and no sources: {names}"
+        )
+    if len(conversions.places) > 1:
+        return _each(out, to, conversions, **how)
+    [(source, place)] = conversions.places.items()
+    return _one(out, to, source, output=place, **how)
+
+
+def _one(
+    out: Output, to: str, source: str, *, no_verify: bool, force: bool, dry_run: bool, **how: Any
 ) -> int:
     from lora_convert.cli._render import show_plan, show_result
     from lora_convert.operations.convert import plan_convert
 
-    out = Output(json=as_json, quiet=quiet)
     with plan_convert(source, to, **how) as plan:
         if dry_run:
             show_plan(out, plan)
@@ -74,6 +93,43 @@ def _run(
         progress = out.progress("writing", plan.plan.size)
         show_result(out, plan.apply(force=force, verify=not no_verify, progress=progress))
     return 0
+
+
+def _each(
+    out: Output,
+    to: str,
+    conversions: Conversions,
+    *,
+    no_verify: bool,
+    force: bool,
+    dry_run: bool,
+    **how: Any,
+) -> int:
+    """Convert each on its own, a line each."""
+    from lora_convert.cli._lines import plan_line, result_line
+    from lora_convert.cli._several import Done, report_each, shown_names
+    from lora_convert.operations.convert import plan_convert
+
+    places = conversions.places
+    named = shown_names([*places])
+
+    def attempt(source: str) -> Done:
+        with plan_convert(source, to, output=places[source], **how) as plan:
+            conversions.check_outputs(plan.outputs)
+            if dry_run:
+                fields = {**plan.as_json(), "status": "planned"}
+                return Done("planned", plan_line(plan), plan.destination.path, fields)
+            progress = out.progress("writing", plan.plan.size)
+            result = plan.apply(force=force, verify=not no_verify, progress=progress)
+            return Done(result.status, result_line(result), result.output, result.as_json())
+
+    return report_each(
+        out,
+        [*places],
+        attempt,
+        failed="failed",
+        failure=lambda source, what: f"failed: {named[source]}: {what}",
+    )
 
 
 @click.command()
@@ -88,8 +144,9 @@ def _run(
 def convert(to: str, **options: Any) -> int:
     """Write the adapter in SOURCE, a file or folder, in another format.
 
-    The source is never touched; the output appears whole or not at all, after a proof that every
-    module's effective weight change is what it was.
+    Several sources, or a folder of several checkpoints, are converted one by one, a line each; exit
+    code 3 where some failed. A source is never touched; an output appears whole or not at all, after a
+    proof that every module's effective weight change is what it was.
     """
     return _run(to, **options)
 
@@ -97,7 +154,10 @@ def convert(to: str, **options: Any) -> int:
 @click.command("to-diffusers")
 @_conversion
 def to_diffusers(**options: Any) -> int:
-    """Convert SOURCE to pytorch_lora_weights.safetensors, which Diffusers loads at the right strength."""
+    """Convert SOURCE to pytorch_lora_weights.safetensors, which Diffusers loads at the right strength.
+
+    Of several sources each has a folder of its own for it.
+    """
     return _run("diffusers", **options)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
+
 import click
 
 from lora_convert.cli import _options
@@ -29,30 +32,72 @@ def inspect(
 ) -> int:
     """What is this file or folder? Reads the header and scalars only.
 
+    A folder of several checkpoints is each of its weight files. Several give one line each, and with
+    --names or --health a block each.
+
     Exit code 0 where a format was named and every key is explained, 4 where not, 1 where the file is
     broken, 3 where some of several failed.
     """
+    out = Output(json=as_json, quiet=quiet)
+    sources: Sequence[str] = paths
+    if len(paths) > 1 or os.path.isdir(paths[0]):
+        from lora_convert.operations.several import sources_of
+
+        sources = sources_of(paths, architecture=architecture, component=component)
+    how = {"architecture": architecture, "component": component}
+    if len(sources) > 1 and (as_json or not (health or names)):
+        return _lines(out, sources, health=health, **how)
+    return _blocks(out, sources, names=names, health=health, **how)
+
+
+def _blocks(
+    out: Output, sources: Sequence[str], *, names: bool, health: bool, **how: str | None
+) -> int:
+    """Everything about each."""
     from lora_convert.operations.inspect import inspect as run
 
-    out = Output(json=as_json, quiet=quiet)
     codes = []
-    for path in paths:
+    for path in sources:
         try:
-            found = run(path, architecture=architecture, component=component, health=health)
+            found = run(path, health=health, **how)
         except LoraConvertError as error:
             from lora_convert.cli._errors import as_json as fields
             from lora_convert.cli._errors import report
 
-            if as_json:
+            if out.json:
                 out.object({"path": path, "error": fields(error)})
             codes.append(report(error, json=False))
             continue
-        if as_json:
+        if out.json:
             out.object(found.as_json())
         else:
             from lora_convert.cli._render import show_inspection
 
-            show_inspection(out, found, names=names, several=len(paths) > 1)
+            show_inspection(out, found, names=names, several=len(sources) > 1)
         codes.append(found.exit_code)
     failed = [code for code in codes if code != EXIT_DONE]
-    return EXIT_PARTIAL if failed and len(paths) > 1 else failed[0] if failed else EXIT_DONE
+    return EXIT_PARTIAL if failed and len(sources) > 1 else failed[0] if failed else EXIT_DONE
+
+
+def _lines(out: Output, sources: Sequence[str], *, health: bool, **how: str | None) -> int:
+    """One line about each."""
+    from lora_convert.cli._lines import columns, inspection_line
+    from lora_convert.cli._render import brief
+    from lora_convert.cli._several import Done, report_each, shown_names
+    from lora_convert.operations.inspect import inspect as run
+
+    named = columns(shown_names(sources))
+
+    def attempt(path: str) -> Done:
+        found = run(path, health=health, **how)
+        line = f"{named[path]}  {inspection_line(found)}"
+        status = "refused" if found.exit_code else "read"
+        return Done(status, line, brief(found), found.as_json(), found.exit_code)
+
+    return report_each(
+        out,
+        sources,
+        attempt,
+        failed="refused",
+        failure=lambda path, what: f"{named[path]}  error: {what}",
+    )

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from lora_convert.errors import NotExpressibleError
+from lora_convert.errors import NotExpressibleError, OptionError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from lora_convert.formats import Format
     from lora_convert.operations.opening import Opened
 
@@ -56,3 +58,66 @@ def destination(format_: Format, output: str | None, parent: str, stem: str) -> 
         path = output
     weights = format_.weights if format_.folder else os.path.basename(path)
     return Destination(path, weights, format_.folder)
+
+
+def places_of(sources: Iterable[str], format_: Format, output: str | None) -> dict[str, str | None]:
+    """Where each of several sources goes, as `output` for that one: `output` is a folder for all.
+
+    A format whose file always has one name gets a folder for each source. A folder's output is called
+    after the folder, where it does not lie in it.
+    """
+    if output is not None:
+        _check_folder(output)
+    listed = [*sources]
+    stems = _stems(listed)
+    return {source: _place(source, stems[source], format_, output) for source in listed}
+
+
+def _check_folder(output: str) -> None:
+    if output.endswith(_WEIGHT_SUFFIXES):
+        folder = os.path.splitext(output)[0]
+        why = "it is a file's name, and several sources need a folder"
+        raise OptionError("output", output, why=why, hint=f"-o {folder}")
+    if os.path.lexists(output) and not os.path.isdir(output):
+        why = "it is a file, and several sources need a folder"
+        raise OptionError("output", output, why=why, hint="choose another with -o")
+
+
+def _stems(sources: Iterable[str]) -> dict[str, str]:
+    """What outputs are called after. Files of one folder that differ in their suffix alone keep it."""
+    stems: dict[str, str] = {}
+    taken: set[tuple[str, str]] = set()
+    for source in sorted(sources, key=lambda name: (not name.endswith(".safetensors"), name)):
+        parent, name = os.path.split(os.path.abspath(source))
+        stem = name if os.path.isdir(source) else stem_of(name)
+        stems[source] = name if (parent, stem) in taken else stem
+        taken.add((parent, stems[source]))
+    return stems
+
+
+def _place(source: str, stem: str, format_: Format, output: str | None) -> str | None:
+    if output is None and os.path.isdir(source):
+        return None
+    name = format_.file_name(stem) if is_named_after(format_) else f"{stem}_{format_.name}"
+    return os.path.join(os.path.dirname(source) if output is None else output, name)
+
+
+def is_named_after(format_: Format) -> bool:
+    """Whether the names of a format's outputs tell their sources apart."""
+    return format_.file_name("a") != format_.file_name("b")
+
+
+def check_apart(places: Mapping[str, str | None]) -> None:
+    """Raise OptionError where two sources have one place."""
+    found: dict[str, str] = {}
+    for source, place in places.items():
+        if place is None:
+            continue
+        other = found.setdefault(os.path.normcase(os.path.abspath(place)), source)
+        if other != source:
+            raise OptionError(
+                "output",
+                os.path.dirname(place),
+                why=f"{other} and {source} would both be {place}",
+                hint="give each its own -o, in two commands",
+            )

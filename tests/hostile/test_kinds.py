@@ -121,7 +121,7 @@ def test_two_files_of_one_rank_are_listed(tmp_path: Path) -> None:
     with pytest.raises(AmbiguousCheckpointError) as caught:
         lora_convert.inspect(str(tmp_path))
     assert caught.value.choices == ("one.safetensors", "two.safetensors")
-    assert answer(["inspect", str(tmp_path)]).exit_code == 4
+    assert answer(["verify", str(tmp_path), str(tmp_path)]).exit_code == 4
 
 
 def test_reading_asks_for_no_right_to_write(
