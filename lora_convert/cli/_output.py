@@ -64,10 +64,11 @@ class Output:
     def note(self, text: str) -> None:
         """A line for people, beside the result."""
         if not self.quiet:
-            _write(sys.stderr, printable(text) + "\n")
+            self.problem(text)
 
     def problem(self, text: str) -> None:
-        """A line for people that no option silences."""
+        """A line for people that no option silences, after what was said before it."""
+        sys.stdout.flush()
         _write(sys.stderr, printable(text) + "\n")
 
     def table(self, rows: Iterable[tuple[str, ...]], *, header: tuple[str, ...] = ()) -> None:
