@@ -329,15 +329,15 @@ def json_page() -> str:
     _same("JSON fields", MEANINGS, {*inspected, *planned, *compared, "proof", "error"})
     return page(
         "JSON",
-        "With `--json` every command prints one object on one line of stdout; `inspect` prints one line for"
-        " each path. The exit code is the same as without.",
+        "With `--json` every command prints one object on one line of stdout, for each source of"
+        " several. The exit code is the same as without.",
         "## inspect\n\n"
         + _fields(inspected)
         + f"\n\n`scale_source` is one of {', '.join(f'`{name}`' for name in get_args(ScaleSource))}."
         " A path that fails gives `path` and `error` alone.",
         "## convert, to-diffusers, to-peft, to-kohya\n\n"
         + _fields({**planned, "proof": None})
-        + "\n\nKinds of losses: "
+        + "\n\nOf several sources one that fails gives `path` and `error` alone.\n\nKinds of losses: "
         + ", ".join(f"`{kind}`" for kind in get_args(LossKind))
         + ".",
         "## verify\n\n" + _fields(compared),

@@ -49,6 +49,9 @@ def build(folder: Path) -> None:
         "version https://git-lfs.github.com/spec/v1\noid sha256:" + "0" * 64 + "\nsize 151113088\n"
     )
     (folder / "pointer.safetensors").write_text(pointer, encoding="utf-8")
+    (folder / "loras").mkdir()
+    for name in ("style", "no-scale", "rounded", "broken"):
+        shutil.copy(folder / f"{name}.safetensors", folder / "loras")
 
 
 def _trained(tensor: np.ndarray) -> np.ndarray:
