@@ -22,23 +22,22 @@ def rename(path: str, target: str, *, replace: bool) -> None:
 
     FileExistsError where the name is taken and `replace` is false. Folders replace nothing, ever.
     """
-    if os.path.isdir(path):
-        _rename_folder(path, target)
-    elif replace:
+    folder = os.path.isdir(path)
+    if replace and not folder:
         os.replace(path, target)
-    elif os.name == "nt":
-        os.rename(path, target)  # does not replace there
-    else:
-        _rename_file(path, target)
-
-
-def _rename_file(path: str, target: str) -> None:
-    """By the call that does not replace; by a link, which does not either; by looking first."""
-    code = _rename_exclusively(os.fsencode(path), os.fsencode(target))
-    if code == 0:
         return
-    if code not in _NOT_HERE:
+    if os.name == "nt":
+        os.rename(path, target)  # does not replace there
+        return
+    code = _rename_exclusively(os.fsencode(path), os.fsencode(target))
+    if code in _NOT_HERE:
+        (_rename_folder if folder else _link_file)(path, target)
+    elif code:
         raise OSError(code, os.strerror(code), target)
+
+
+def _link_file(path: str, target: str) -> None:
+    """By a link, which does not replace; where there are none, by looking first."""
     try:
         os.link(path, target)
         with contextlib.suppress(

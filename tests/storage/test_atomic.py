@@ -256,6 +256,25 @@ def test_folders_replace_nothing(tmp_path: Path) -> None:
     assert sorted(os.listdir(tmp_path)) == ["empty", "file", "full"]
 
 
+@pytest.mark.skipif(sys.platform not in {"linux", "darwin"}, reason="no call that replaces nothing")
+def test_folders_replace_nothing_that_appears_at_the_last_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """POSIX lets a folder take the place of an empty one; looking before is too early."""
+
+    def late(path: str) -> bool:
+        (tmp_path / "x").mkdir(exist_ok=True)
+        return False
+
+    with staged_folder(str(tmp_path / "x")) as staged:
+        monkeypatch.setattr(renaming.os.path, "lexists", late)
+        late("")
+        mine = (tmp_path / "x").stat().st_ino
+        with pytest.raises(DestinationExistsError):
+            staged.publish(replace=False)
+    assert (tmp_path / "x").stat().st_ino == mine
+
+
 @posix
 @pytest.mark.parametrize("links", [True, False])
 def test_names_are_not_taken_where_the_system_has_no_call_for_it(
