@@ -1,0 +1,47 @@
+"""The long campaigns, shortly: that they run, find nothing, and would find something."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.storage.disks import cannot_mount
+
+if os.name == "nt":
+    pytest.skip("processes are forked", allow_module_level=True)
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(name: str, *options: str) -> str:
+    """What a campaign prints; fails where it found a problem."""
+    done = subprocess.run(
+        [sys.executable, "-m", f"tests.storage.{name}", *options],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        cwd=ROOT,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.skipif(bool(cannot_mount()), reason=cannot_mount())
+def test_the_power_is_cut() -> None:
+    told = run("power_campaign", "--cuts", "16")
+    assert "8 after exit 0: whole" in told
+    assert "control: lost" in told
+
+
+def test_disks_are_full() -> None:
+    told = run("full_disk_campaign", "--sizes", "2")
+    assert "limit: OutputError" in told
+
+
+def test_writers_race() -> None:
+    assert "one winner each" in run("race_campaign", "--races", "16")
