@@ -10,7 +10,6 @@ from lora_convert.errors import (
     CheckpointNotFoundError,
     DestinationExistsError,
     LoraConvertError,
-    OptionError,
 )
 from lora_convert.formats import COMPONENTS, FORMATS
 from lora_convert.operations.destination import (
@@ -77,8 +76,6 @@ class _Look(NamedTuple):
     def _is_adapter(self, path: str) -> bool:
         try:
             opened = open_adapter(path, architecture=self.architecture, component=self.component)
-        except OptionError:
-            raise
         except LoraConvertError:
             return False
         with opened.checkpoint:

@@ -251,6 +251,29 @@ def test_a_folder_of_one_checkpoint_is_shown_whole(tmp_path: Path) -> None:
     assert (written.exit_code, written.stdout.count("\n")) == (0, 2)
 
 
+def test_a_single_files_output_for_diffusers_is_no_source_beside_others(loras: Path) -> None:
+    assert run("to-diffusers", loras / "a.safetensors").exit_code == 0
+    assert run("to-diffusers", loras).stderr == "3 files: 3 written\n"
+
+
+def test_a_folder_that_cannot_be_listed_is_one_line(
+    loras: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir()
+    real = os.listdir
+
+    def listed(path: str = ".") -> list[str]:
+        if os.path.samefile(path, closed):
+            raise PermissionError(13, "Permission denied")
+        return real(path)
+
+    monkeypatch.setattr(os, "listdir", listed)
+    result = run("inspect", closed, loras)
+    assert result.stdout.splitlines()[0].endswith("error: cannot be listed: Permission denied")
+    assert result.stderr == "4 files: 3 read, 1 refused\n"
+
+
 @pytest.mark.parametrize("names", [("x", "y"), ("model", "adapter_model")])
 def test_a_folder_of_broken_files_names_each(names: tuple[str, ...], tmp_path: Path) -> None:
     for name in names:
