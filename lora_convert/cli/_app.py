@@ -100,14 +100,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = result if isinstance(result, int) else 0
     except click.exceptions.Exit as done:
         code = done.exit_code
-    except click.Abort:
+    except (click.Abort, KeyboardInterrupt):
+        sys.stderr.write("interrupted\n")
         code = EXIT_INTERRUPTED
     except click.ClickException as error:
         error.show()
         code = error.exit_code
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted\n")
-        code = EXIT_INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()
         code = 1

@@ -330,7 +330,7 @@ def test_an_interrupt_ends_all(loras: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(convert, "plan_convert", interrupted)
     result = run("to-kohya", loras)
-    assert result.exit_code == 130
+    assert (result.exit_code, result.stderr.strip()) == (130, "interrupted")
     assert {path.name for path in loras.iterdir() if "kohya" in path.name} == {
         "a_kohya.safetensors"
     }
