@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from lora_convert.errors import CheckpointNotFoundError, CorruptCheckpointError
 from lora_convert.header import Header
 from lora_convert.storage.files import SourceFile
 from lora_convert.storage.folders import NO_FILES, weight_files
+from lora_convert.storage.kinds import kind_of
 from lora_convert.storage.safetensors import read_header, read_scalars
+from lora_convert.tensors.source import Source, Strided
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from types import TracebackType
 
     from lora_convert.storage.folders import WeightFiles
+    from lora_convert.storage.zip_entries import Checksums
+    from lora_convert.tensors.expr import Stored
     from lora_convert.tensors.ranges import Range
 
 _AGAIN = "download or save all shards again"
+
+
+class Integrity(NamedTuple):
+    """How many of the parts of a checkpoint that have a checksum agree with it."""
+
+    checked: int
+    total: int
+    """None in safetensors files: the format has no checksums."""
 
 
 class Checkpoint:
@@ -28,6 +41,8 @@ class Checkpoint:
         self.path = weights.path
         self.weights = weights
         self.files: list[SourceFile] = []
+        self._kinds: set[str] = set()
+        self._checksums: dict[int, Checksums] = {}
         try:
             self.header = self._read(weights)
         except BaseException:
@@ -35,19 +50,42 @@ class Checkpoint:
             raise
 
     def _read(self, weights: WeightFiles) -> Header:
-        header = Header({}, {}, {})
+        header = Header({}, {}, {}, (), {})
         for number, (path, part) in enumerate(zip(weights.files, weights.parts, strict=True)):
             file = _opened(path, weights)
             self.files.append(file)
-            tensors, metadata = read_header(file, number)
+            found = self._read_one(file, number)
             prefix = f"{part}/" if part else ""
-            for name, source in tensors.items():
+            for name, tensor in found.tensors.items():
                 if prefix + name in header.tensors:
                     raise CorruptCheckpointError(path, f"tensor {name!r} is in another file too")
-                header.tensors[prefix + name] = source
-            header.metadata.update(metadata)
-            header.scalars.update({prefix + k: v for k, v in read_scalars(file, tensors).items()})
+                header.tensors[prefix + name] = tensor
+            header.metadata.update(found.metadata)
+            header.scalars.update({prefix + name: value for name, value in found.scalars.items()})
+            if found.documents or found.rest:
+                documents = (
+                    *header.documents,
+                    *(d._replace(part=d.part or part) for d in found.documents),
+                )
+                rest = {
+                    **header.rest,
+                    **{prefix + name: value for name, value in found.rest.items()},
+                }
+                header = header._replace(documents=documents, rest=rest)
         _check_promises(weights, header)
+        return header
+
+    def _read_one(self, file: SourceFile, number: int) -> Header:
+        kind = kind_of(file)
+        self._kinds.add(kind)
+        if kind == "safetensors":
+            tensors, metadata = read_header(file, number)
+            return Header({**tensors}, metadata, read_scalars(file, tensors))
+        from lora_convert.storage.torch_zip import read_torch_zip
+
+        header, self._checksums[number] = read_torch_zip(file, number)
+        sources = {n: tensor for n, tensor in header.tensors.items() if isinstance(tensor, Source)}
+        header.scalars.update(read_scalars(file, sources))
         return header
 
     @property
@@ -58,7 +96,23 @@ class Checkpoint:
     @property
     def container(self) -> str:
         """What the tensors lie in."""
-        return self.weights.kind
+        return self.weights.arrangement.format(" and ".join(sorted(self._kinds)))
+
+    @property
+    def integrity(self) -> Integrity:
+        """How far the bytes are known to be those that were written."""
+        parts = [*self._checksums.values()]
+        if len(parts) < len(self.files):
+            return Integrity(0, 0)
+        total = sum(part.count for part in parts)
+        return Integrity(total - sum(len(part.unchecked) for part in parts), total)
+
+    def check_sums(self, tensors: Iterable[Stored]) -> None:
+        """Check the bytes of these tensors where the container has checksums of them."""
+        for tensor in tensors if self._checksums else ():
+            source = tensor.of if isinstance(tensor, Strided) else tensor
+            if isinstance(source, Source) and source.file in self._checksums:
+                self._checksums[source.file].check((source.start,))
 
     def read(self, extent: Range) -> bytes:
         """The bytes of a range."""

@@ -11,9 +11,16 @@ from lora_convert.errors import CheckpointNotFoundError, CorruptCheckpointError
 from lora_convert.storage.documents import read_document
 from lora_convert.storage.leftovers import is_temporary
 
-SUFFIX = ".safetensors"
-INDEX_SUFFIX = ".safetensors.index.json"
+SUFFIXES = (".safetensors", ".bin", ".pt", ".pth", ".ckpt")
+"""What weights files are called, the likelier first; a file's content decides what it is."""
+INDEX = ".index.json"
+"""What follows the suffix in the name of a list of shards."""
 _RANKED = ("adapter_model", "pytorch_lora_weights", "model")
+_STATE = re.compile(
+    r"optimizer|scheduler|scaler|rng_state|random_states|training_args|custom_checkpoint"
+    r"|zero_pp_rank.*optim_states|bf16_zero"
+)
+"""Beginnings of what trainers keep beside weights in files of the same kinds."""
 
 
 class WeightFiles(NamedTuple):
@@ -25,8 +32,8 @@ class WeightFiles(NamedTuple):
     """Empty where an index is broken; opening it tells why."""
     parts: tuple[str, ...]
     """The subfolder of each file, or an empty string."""
-    kind: str
-    """``safetensors``, ``sharded safetensors`` or ``folder of safetensors``."""
+    arrangement: str
+    """Words around the container's name: ``{}``, ``sharded {}`` or ``folder of {}``."""
     promised: tuple[str, ...] = ()
     """Tensors that an index says are there."""
 
@@ -37,9 +44,9 @@ NO_FILES = WeightFiles("memory", (), (), "memory")
 
 def weight_files(path: str) -> WeightFiles:
     """The files of a checkpoint given by a file's path; an index gives its shards."""
-    if path.endswith(INDEX_SUFFIX):
+    if path.endswith(tuple(suffix + INDEX for suffix in SUFFIXES)):
         return _sharded(path)
-    return WeightFiles(path, (path,), ("",), "safetensors")
+    return WeightFiles(path, (path,), ("",), "{}")
 
 
 def ranked_weights(
@@ -47,26 +54,25 @@ def ranked_weights(
 ) -> list[list[WeightFiles]]:
     """The checkpoints in a folder, the likeliest first; those of one rank stand together.
 
-    The order: ``adapter_model``, ``pytorch_lora_weights``, ``model``, any other. `own_name` gives
-    the name of the output of a stem: such a file beside its stem's is left away.
+    The order: ``adapter_model``, ``pytorch_lora_weights``, ``model``, any other; of each,
+    safetensors before torch's containers. `own_name` gives the name of the output of a stem: such a
+    file beside its stem's is left away.
     """
-    names = sorted(_names(folder))
+    names = [name for name in sorted(names_in(folder)) if not _is_state(name)]
     if own_name:
-        stems = {name.split(SUFFIX)[0] for name in names} | {
-            os.path.basename(os.path.abspath(folder))
-        }
+        stems = {_stem(name) for name in names} | {os.path.basename(os.path.abspath(folder))}
         outputs = {own_name(stem) for stem in stems}
         names = [name for name in names if name not in outputs]
-    indexes = [name for name in names if name.endswith(INDEX_SUFFIX)]
+    indexes = [name for name in names if name.endswith(INDEX) and _suffix(name)]
     found = {name: _sharded_if_sound(os.path.join(folder, name)) for name in indexes}
     sharded = {os.path.basename(file) for weights in found.values() for file in weights.files}
     for name in names:
-        if name.endswith(SUFFIX) and name not in sharded:
+        if name.endswith(SUFFIXES) and name not in sharded:
             path = os.path.join(folder, name)
-            found[name] = WeightFiles(path, (path,), ("",), "safetensors")
-    ranks: dict[int, list[WeightFiles]] = {}
+            found[name] = WeightFiles(path, (path,), ("",), "{}")
+    ranks: dict[tuple[int, bool], list[WeightFiles]] = {}
     for name, weights in found.items():
-        ranks.setdefault(_rank(name), []).append(weights)
+        ranks.setdefault((_rank(name), _suffix(name) != SUFFIXES[0]), []).append(weights)
     return [ranks[rank] for rank in sorted(ranks)]
 
 
@@ -74,7 +80,7 @@ def parts_of(folder: str, components: Collection[str]) -> WeightFiles | None:
     """The subfolders named as components that hold weights, as one checkpoint."""
     files: list[str] = []
     parts: list[str] = []
-    for name in sorted(_names(folder)):
+    for name in sorted(names_in(folder)):
         inner = os.path.join(folder, name)
         if name in components and os.path.isdir(inner):
             ranked = ranked_weights(inner)
@@ -85,27 +91,30 @@ def parts_of(folder: str, components: Collection[str]) -> WeightFiles | None:
             ):
                 files += ranked[0][0].files
                 parts += [name] * len(ranked[0][0].files)
-    return (
-        WeightFiles(folder, tuple(files), tuple(parts), "folder of safetensors") if files else None
-    )
+    return WeightFiles(folder, tuple(files), tuple(parts), "folder of {}") if files else None
 
 
 def subfolders_with_weights(folder: str) -> list[str]:
     """Subfolders that hold weights of the usual names."""
     found = []
-    for name in sorted(_names(folder), key=_natural):
+    for name in sorted(names_in(folder), key=_natural):
         inner = os.path.join(folder, name)
         if (
             os.path.isdir(inner)
             and not os.path.islink(inner)
-            and any(map(_is_usual, _names(inner)))
+            and any(map(_is_usual, names_in(inner)))
         ):
             found.append(inner)
     return found
 
 
 def _is_usual(name: str) -> bool:
-    return name.endswith(SUFFIX) and _rank(name) < len(_RANKED)
+    return name.endswith(SUFFIXES) and _rank(name) < len(_RANKED)
+
+
+def _is_state(name: str) -> bool:
+    """Whether a name is that of a trainer's state, which is never safetensors."""
+    return _STATE.match(name) is not None and not name.endswith(SUFFIXES[0])
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
@@ -113,7 +122,8 @@ def _natural(name: str) -> list[tuple[int, str]]:
     return [(int(part) if part.isdecimal() else -1, part) for part in re.split(r"(\d+)", name)]
 
 
-def _names(folder: str) -> list[str]:
+def names_in(folder: str) -> list[str]:
+    """What lies in a folder, left-overs apart; CheckpointNotFoundError where it cannot be listed."""
     try:
         return [name for name in os.listdir(folder) if not is_temporary(name)]
     except OSError as error:
@@ -122,9 +132,19 @@ def _names(folder: str) -> list[str]:
         ) from error
 
 
+def _suffix(name: str) -> str:
+    """Which of the suffixes a weights file's or an index's name has."""
+    name = name.removesuffix(INDEX)
+    return next((suffix for suffix in SUFFIXES if name.endswith(suffix)), "")
+
+
+def _stem(name: str) -> str:
+    return name.removesuffix(INDEX).removesuffix(_suffix(name))
+
+
 def _rank(name: str) -> int:
-    stem = name.removesuffix(INDEX_SUFFIX).removesuffix(SUFFIX)
-    if re.fullmatch(r"model_\d+", stem):  # Accelerate's second and further models
+    stem = _stem(name).removeprefix("pytorch_" if "lora_weights" not in name else "")
+    if re.fullmatch(r"model(_fsdp)?(_\d+)?", stem):  # Accelerate's, also of further models
         stem = "model"
     return _RANKED.index(stem) if stem in _RANKED else len(_RANKED)
 
@@ -144,7 +164,7 @@ def _sharded(index: str) -> WeightFiles:
             )
     shards = [os.path.join(folder, name) for name in dict.fromkeys(names.values())]
     parts = ("",) * len(shards)
-    return WeightFiles(index, tuple(sorted(shards)), parts, "sharded safetensors", tuple(names))
+    return WeightFiles(index, tuple(sorted(shards)), parts, "sharded {}", tuple(names))
 
 
 def _sharded_if_sound(index: str) -> WeightFiles:
@@ -152,7 +172,7 @@ def _sharded_if_sound(index: str) -> WeightFiles:
     try:
         return _sharded(index)
     except CorruptCheckpointError:
-        return WeightFiles(index, (), (), "sharded safetensors")
+        return WeightFiles(index, (), (), "sharded {}")
 
 
 def _is_plain(name: str) -> bool:

@@ -29,16 +29,6 @@ _TEXT = frozenset(range(32, 127)) | {9, 10, 13}
 """Bytes of a plain text."""
 MAX_SCALARS = 100_000
 _FIELDS = {"dtype", "shape", "data_offsets"}
-_TORCH = ("which this version does not read", "save it as safetensors")
-_PAGE = ("is an HTML page, not a checkpoint", "download the file again, from its direct link")
-_BEGINNINGS = (
-    (b"version https://git-lfs", "is a Git LFS pointer, not the file itself", "git lfs pull"),
-    (b"<!doctype html", *_PAGE),
-    (b"<html", *_PAGE),
-    (b"PK\x03\x04", f"is a zip archive: a torch checkpoint, {_TORCH[0]}", _TORCH[1]),
-    (b"\x80\x02", f"is a pickle, {_TORCH[0]}", _TORCH[1]),
-    (b"\x80\x04", f"is a pickle, {_TORCH[0]}", _TORCH[1]),
-)
 _AGAIN = "download or save the file again"
 
 
@@ -54,8 +44,6 @@ def read_header(file: SourceFile, number: int) -> tuple[dict[str, Source], dict[
 
 def _entries(file: SourceFile) -> tuple[dict[str, Any], int]:
     beginning = file.read(0, min(64, file.size))
-    if len(beginning) < 9 or beginning[8:9] != b"{":
-        _refuse_other_kind(file, beginning)
     if file.size < 8:
         problem = f"has {file.size} bytes; a header needs 8" if file.size else "is empty"
         raise CorruptCheckpointError(file.path, problem, hint=_AGAIN)
@@ -74,14 +62,6 @@ def _entries(file: SourceFile) -> tuple[dict[str, Any], int]:
         problem = f"lists {len(entries):,} tensors; the limit is {MAX_TENSORS:,}"
         raise CorruptCheckpointError(file.path, problem)
     return entries, 8 + length
-
-
-def _refuse_other_kind(file: SourceFile, beginning: bytes) -> None:
-    """Name a file of another kind by its first bytes. Never asked of a file whose header begins as one."""
-    lowered = beginning.lstrip().lower()
-    for magic, problem, hint in _BEGINNINGS:
-        if lowered.startswith(magic.lower()):
-            raise CorruptCheckpointError(file.path, problem, hint=hint)
 
 
 def _parsed(file: SourceFile, data: bytes) -> dict[str, Any]:
