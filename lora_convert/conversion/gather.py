@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from lora_convert.adapter import Namespace
     from lora_convert.conversion.detect import Detection
     from lora_convert.header import Header
-    from lora_convert.tensors.source import Source
+    from lora_convert.tensors.expr import Stored
 
 _NUMBERS = frozenset({"alpha", "scale"})
 
@@ -26,7 +26,7 @@ class Gathered(NamedTuple):
     module: str
     namespace: Namespace
     adapter: str
-    tensors: dict[str, Source]
+    tensors: dict[str, Stored]
     numbers: dict[str, float]
     """``alpha`` and ``scale``."""
 

@@ -50,7 +50,8 @@ def read(
         )
     base = sum(reading.role == BASE for reading in detection.readings.values())
     carried = {key: value for key, value in header.metadata.items() if key not in _CARRIED_NOT}
-    models = (config.base_model for config in scales.configs.values())
+    configs = (*scales.configs.values(), *scales.payload.values())
+    models = (config.base_model for config in configs)
     return Adapter(tuple(deltas), base, carried, next(filter(None, models), ""))
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lora_convert.adapter import Scale, ScaleSource
 from lora_convert.errors import CorruptCheckpointError
-from lora_convert.formats import LoraConfig, read_config
+from lora_convert.formats import LoraConfig, read_config, trainer_config
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -41,6 +41,8 @@ class ScaleSources(NamedTuple):
     """By component; under an empty name for all."""
     configs: Mapping[str, LoraConfig]
     """From documents, by the subfolder they belong to."""
+    payload: Mapping[str, LoraConfig] = {}
+    """From what a training script saved beside the weights in their own file, by component."""
 
     def resolve(self, module: Module) -> tuple[Scale, ScaleSource]:
         """The scale of a module and its source, by the order of precedence."""
@@ -56,6 +58,9 @@ class ScaleSources(NamedTuple):
         config = self.configs.get(module.component) or self.configs.get("")
         if config is not None:
             return scale_from(config, module), "config"
+        config = self.payload.get(module.component) or self.payload.get("")
+        if config is not None:
+            return scale_from(config, module), "payload"
         return Scale(module.rank, module.rank), "assumed"
 
 
@@ -97,37 +102,34 @@ def header_configs(header: Header, path: str) -> dict[str, LoraConfig]:
 def document_configs(
     documents: Iterable[Document], modules: Iterable[Module]
 ) -> dict[str, LoraConfig]:
-    """The configurations of documents, by subfolder.
+    """The configurations of documents, by the part they belong to.
 
-    One beside the weights must agree with their ranks; one found in a parent folder counts only if
-    its ranks and modules agree.
+    An adapter's own must agree with the ranks of its modules; one that may be about something else
+    counts only if its ranks and modules agree.
     """
     listed = tuple(modules)
     configs: dict[str, LoraConfig] = {}
     for document in documents:
         if document.part in configs:
             continue
-        data = document.data
-        if not document.beside and isinstance(data, dict) and isinstance(data.get("lora"), dict):
-            data = _manifest_fields(data["lora"])
         if document.beside:
-            config = read_config(data, document.path)
+            config = read_config(document.data, document.path)
             _check(config, [m for m in listed if not document.part or m.component == document.part])
         else:
-            try:
-                config = read_config(data, document.path)
-            except (CorruptCheckpointError, ValueError):
+            found = _of_trainer(document)
+            if found is None or not _agrees(found, listed):
                 continue
-            if not _agrees(config, listed):
-                continue
+            config = found
         configs[document.part] = config
     return configs
 
 
-def _manifest_fields(lora: dict[str, object]) -> dict[str, object]:
-    """A run manifest's words, which are shorter, as PEFT's."""
-    renamed = {"alpha": "lora_alpha", "rank": "r", "targets": "target_modules"}
-    return {renamed.get(name, name): value for name, value in lora.items() if name != "type"}
+def _of_trainer(document: Document) -> LoraConfig | None:
+    data = trainer_config(document.data)
+    try:
+        return read_config(data, document.path) if data else None
+    except (CorruptCheckpointError, ValueError):
+        return None
 
 
 def _disagreeing(config: LoraConfig, modules: Iterable[Module]) -> Module | None:

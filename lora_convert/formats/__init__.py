@@ -10,7 +10,7 @@ from lora_convert.formats._declaration import (
     Variation,
 )
 from lora_convert.formats._foreign import known_as
-from lora_convert.formats._lora_config import LoraConfig, read_config, write_config
+from lora_convert.formats._lora_config import LoraConfig, read_config, trainer_config, write_config
 from lora_convert.formats.accelerate import ACCELERATE
 from lora_convert.formats.diffusers import DIFFUSERS
 from lora_convert.formats.kohya import KOHYA
@@ -31,5 +31,6 @@ __all__ = [
     "Variation",
     "known_as",
     "read_config",
+    "trainer_config",
     "write_config",
 ]

@@ -96,6 +96,30 @@ def _matching(patterns: Mapping[str, float], module: str, default: float) -> flo
     return default
 
 
+_SYNONYMS = {
+    "r": ("rank", "lora_rank", "lora_r", "lora_dim", "network_dim", "dim"),
+    "lora_alpha": ("alpha", "network_alpha"),
+    "target_modules": ("targets", "lora_target_modules"),
+}
+"""PEFT's words, and what trainers call the same."""
+
+
+def trainer_config(data: object) -> dict[str, object] | None:
+    """A trainer's own configuration in PEFT's words; None where it says nothing of rank or alpha.
+
+    What it says may stand under ``lora``.
+    """
+    if not isinstance(data, dict):
+        return None
+    inner = data.get("lora")
+    found: dict[str, object] = {**(inner if isinstance(inner, dict) else data)}
+    for word, others in _SYNONYMS.items():
+        named = next((name for name in (word, *others) if found.get(name) is not None), word)
+        if named in found:
+            found[word] = found[named]
+    return found if "r" in found or "lora_alpha" in found else None
+
+
 def read_config(data: object, path: str) -> LoraConfig:
     """The configuration in a JSON document; CorruptCheckpointError where a field is not what it must be."""
     fields = _Fields(data, path)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lora_convert.adapter import Adapter, Delta, Scale
 from lora_convert.architectures import ARCHITECTURES
-from lora_convert.conversion.gather import chosen_adapter, gather
+from lora_convert.conversion.gather import chosen_adapter
 from lora_convert.conversion.read import read
 from lora_convert.conversion.translate import translate
 from lora_convert.errors import OptionError
@@ -69,7 +69,7 @@ def read_adapter(
     with opened.checkpoint as checkpoint:
         check_recognised(opened)
         header, detection = checkpoint.header, opened.detection
-        gathered = gather(header, detection, chosen_adapter(detection, adapter, checkpoint.path))
+        gathered = opened.gathered(chosen_adapter(detection, adapter, checkpoint.path))
         found = read(header, detection, gathered, scale_sources(opened, gathered, scale_from))
         name = detection.architecture
         named = translate(

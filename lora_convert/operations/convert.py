@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 from lora_convert.architectures import ARCHITECTURES
 from lora_convert.conversion.fit import computed_notes, fit
-from lora_convert.conversion.gather import chosen_adapter, gather
+from lora_convert.conversion.gather import chosen_adapter
 from lora_convert.conversion.read import read
-from lora_convert.conversion.spelling import UNKNOWN_COMPONENT, Spelling, spelling
+from lora_convert.conversion.spelling import Spelling, spelling
 from lora_convert.conversion.translate import translate
 from lora_convert.conversion.write import write
 from lora_convert.errors import LossyConversionError, NotExpressibleError, OptionError
@@ -17,6 +17,12 @@ from lora_convert.formats import FORMATS, Format
 from lora_convert.operations.destination import Destination, destination_of
 from lora_convert.operations.opening import Opened, open_adapter
 from lora_convert.operations.recognising import check_recognised
+from lora_convert.operations.remarks import (
+    base_loss,
+    notes_on_reading,
+    reader_notes,
+    scale_losses,
+)
 from lora_convert.operations.scaling import base_changes, notes_on_scales, scale_sources
 from lora_convert.planning import Loss, LossPolicy, Plan
 from lora_convert.storage.probe import ByteFacts
@@ -168,10 +174,10 @@ def _planned(
     detection, checkpoint = opened.detection, opened.checkpoint
     check_recognised(opened, format_)
     chosen = chosen_adapter(detection, wanted, checkpoint.path)
-    gathered = gather(checkpoint.header, detection, chosen)
+    gathered = opened.gathered(chosen)
     scales = scale_sources(opened, gathered, scale_from)
     adapter = read(checkpoint.header, detection, gathered, scales)
-    changes = [_base_loss(kind, adapter) for kind in base_changes(scales)]
+    changes = [base_loss(kind, adapter) for kind in base_changes(scales)]
     plan = plan_adapter(
         Origin(checkpoint, detection.format, detection.architecture),
         adapter,
@@ -179,9 +185,13 @@ def _planned(
         destination_of(opened, format_, output),
         dtype=dtype,
         losses=policy,
-        known_losses=(*_scale_losses(adapter), *changes),
+        known_losses=(*scale_losses(adapter), *changes),
     )
-    plan.notes = (*_notes(opened, adapter, wanted), *notes_on_scales(adapter, scales), *plan.notes)
+    plan.notes = (
+        *notes_on_reading(opened, adapter, wanted),
+        *notes_on_scales(adapter, scales),
+        *plan.notes,
+    )
     return plan
 
 
@@ -211,61 +221,10 @@ def plan_adapter(
     found = (*known_losses, *lost, *rounded)
     if losses == "refuse" and found:
         raise LossyConversionError([str(loss) for loss in found])
-    notes = (*_reader_notes(fitted, format_), *computed_notes(fitted))
+    notes = (*reader_notes(fitted, format_), *computed_notes(fitted))
     plan = Plan(files, destination.folder)
     shown = found if losses != "allow" else ()
     return ConversionPlan(origin, adapter, target, destination, plan, shown, notes)
-
-
-def _scale_losses(adapter: Adapter) -> list[Loss]:
-    assumed = sum(delta.scale_source == "assumed" for delta in adapter.deltas)
-    if not assumed:
-        return []
-    return [
-        Loss(
-            "scale assumed",
-            f"{assumed} modules: nothing gives their alpha; alpha = rank (scale 1) was assumed",
-            assumed,
-        )
-    ]
-
-
-def _base_loss(kind: str, adapter: Adapter) -> Loss:
-    return Loss(
-        "changed base",
-        f"{kind} changed the base when training began, and the adapter is relative to that",
-        len(adapter.deltas),
-    )
-
-
-def _notes(opened: Opened, adapter: Adapter, wanted: str | None) -> list[str]:
-    notes = []
-    if adapter.base:
-        notes.append(
-            f"{adapter.base} frozen base tensors are not part of the adapter and were left out"
-        )
-    if wanted is not None:
-        notes.append(f"adapter {wanted!r} only")
-    if opened.passed_over:
-        names = ", ".join(os.path.basename(name) for name in opened.passed_over[:5])
-        notes.append(
-            f"{len(opened.passed_over)} other weight files beside it were not read: {names}"
-        )
-    if opened.detection.architecture is None and any(
-        d.component == UNKNOWN_COMPONENT for d in adapter.deltas
-    ):
-        notes.append(
-            f"unknown architecture: names are kept, as {UNKNOWN_COMPONENT} (--component says otherwise)"
-        )
-    return notes
-
-
-def _reader_notes(fitted: Adapter, format_: Format) -> list[str]:
-    if format_.namespace == "model" and "text_encoder" in fitted.components:
-        return [
-            "text encoder names are those of transformers 5; transformers 4 wants text_model. before them"
-        ]
-    return []
 
 
 def convert(

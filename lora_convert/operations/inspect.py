@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lora_convert.conversion.gather import Gathered, adapters, gather
+from lora_convert.conversion.gather import Gathered, adapters
 from lora_convert.errors import EXIT_DONE, EXIT_UNRECOGNISED, LoraConvertError
 from lora_convert.operations.opening import Opened, open_adapter
 from lora_convert.operations.scaling import scale_sources
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from lora_convert.conversion.census import Candidate
     from lora_convert.conversion.detect import Detection
     from lora_convert.operations.health import Health
+    from lora_convert.storage.checkpoint import Integrity
 
 _CERTAINTY: tuple[ScaleSource, ...] = ("assumed", "config", "payload", "header", "tensor", "option")
 """The least certain source of a file's modules is what the file is said to have."""
@@ -56,6 +57,9 @@ class Inspection(NamedTuple):
     candidates: tuple[Candidate, ...]
     known_as: str
     metadata: Mapping[str, str]
+    payload: Mapping[str, Any]
+    """What a training script saved beside the weights in their own file, by its place."""
+    integrity: Integrity
     passed_over: tuple[str, ...]
     names: tuple[str, ...]
     health: Health | None
@@ -90,6 +94,8 @@ class Inspection(NamedTuple):
             "candidates": [candidate._asdict() for candidate in self.candidates],
             "known_as": self.known_as or None,
             "metadata": dict(self.metadata),
+            "payload": dict(self.payload),
+            "integrity": self.integrity._asdict(),
             "passed_over": list(self.passed_over),
         }
         if self.scale_problem:
@@ -151,6 +157,8 @@ def _inspection(path: str, opened: Opened, *, health: bool) -> Inspection:
         candidates=detection.candidates,
         known_as=detection.known_as,
         metadata=header.metadata,
+        payload=header.rest,
+        integrity=checkpoint.integrity,
         passed_over=opened.passed_over,
         names=tuple(header.tensors),
         health=examined,
@@ -165,9 +173,9 @@ def _gathered(opened: Opened) -> tuple[tuple[Gathered, ...], str]:
     if opened.detection.format is None:
         return (), ""
     try:
-        return gather(opened.checkpoint.header, opened.detection), ""
+        return opened.gathered(), ""
     except LoraConvertError as error:  # a broken alpha or a double is health, not a refusal
-        return gather(opened.checkpoint.header, opened.detection, lenient=True), error.what
+        return opened.gathered(lenient=True), error.what
 
 
 class _Scales(NamedTuple):

@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lora_convert.architectures import ARCHITECTURES
 from lora_convert.conversion.detect import Detection, detect
+from lora_convert.conversion.gather import Gathered, gather
 from lora_convert.errors import (
     AmbiguousCheckpointError,
     CheckpointNotFoundError,
-    CorruptCheckpointError,
+    InputError,
     OptionError,
+    UnknownFormatError,
 )
 from lora_convert.formats import COMPONENTS
 from lora_convert.storage.checkpoint import Checkpoint
+from lora_convert.storage.distributed import check_not_distributed
 from lora_convert.storage.folders import (
     WeightFiles,
     parts_of,
@@ -34,6 +37,14 @@ class Opened(NamedTuple):
     detection: Detection
     passed_over: tuple[str, ...]
     """Other weight files of the folder, which were not read."""
+
+    def gathered(
+        self, adapter: str | None = None, *, lenient: bool = False
+    ) -> tuple[Gathered, ...]:
+        """The adapter's modules, once their bytes agree with their checksums, where there are any."""
+        found = gather(self.checkpoint.header, self.detection, adapter, lenient=lenient)
+        self.checkpoint.check_sums(t for entry in found for t in entry.tensors.values())
+        return found
 
 
 def open_adapter(
@@ -88,10 +99,12 @@ class _Folder(NamedTuple):
         found = self._inner() or unrecognised
         if found is None and own_name and ranked_weights(self.path):
             found = self.opened(None)
+        if found is None or found is unrecognised:
+            check_not_distributed(self.path)
         if found is None:
             raise CheckpointNotFoundError(
                 self.path,
-                f"{self.path}: holds no safetensors weights",
+                f"{self.path}: holds no weights",
                 hint=_where(self.path),
             )
         return found
@@ -116,7 +129,7 @@ class _Folder(NamedTuple):
         """Open one candidate; a broken one among several is passed over."""
         try:
             checkpoint = Checkpoint(weights)
-        except CorruptCheckpointError:
+        except (InputError, UnknownFormatError):
             if alone:
                 raise
             return None

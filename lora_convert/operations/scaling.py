@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def scale_sources(opened: Opened, gathered: Iterable[Gathered], option: str | None) -> ScaleSources:
-    """The option, the header's configurations and the documents'; scalars are in the header already."""
+    """The option, the configurations in the header, in documents and in the payload."""
     modules = [entry.as_module for entry in gathered]
     checkpoint = opened.checkpoint
     if option is not None:
@@ -39,7 +39,12 @@ def scale_sources(opened: Opened, gathered: Iterable[Gathered], option: str | No
         documents = [document for file, part in pairs for document in documents_of(file, part)]
         if format_.scale_in == "header":  # a config beside such a file may be another file's
             documents = [document._replace(beside=False) for document in documents]
-    return ScaleSources(None, header, document_configs(documents, modules))
+    return ScaleSources(
+        None,
+        header,
+        document_configs(documents, modules),
+        document_configs(checkpoint.header.documents, modules),
+    )
 
 
 def _covered(modules: Iterable[Module], header: Mapping[str, object]) -> bool:
@@ -86,6 +91,8 @@ def notes_on_scales(adapter: Adapter, sources: ScaleSources) -> list[str]:
     used = {delta.scale_source for delta in adapter.deltas}
     if "config" in used:
         notes += [f"scale from {config.path}" for config in sources.configs.values()]
+    if "payload" in used:
+        notes += [f"scale from {config.path}" for config in sources.payload.values()]
     if "option" in used:
         notes.append("scale from --scale-from, whatever the file says")
     if "tensor" in used and sources.header:
@@ -95,5 +102,5 @@ def notes_on_scales(adapter: Adapter, sources: ScaleSources) -> list[str]:
 
 def base_changes(sources: ScaleSources) -> list[str]:
     """Initialisations that made an adapter relative to a changed base."""
-    configs = [*sources.header.values(), *sources.configs.values()]
+    configs = [*sources.header.values(), *sources.configs.values(), *sources.payload.values()]
     return sorted({config.base_changed_by for config in configs if config.base_changed_by})

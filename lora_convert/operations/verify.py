@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from lora_convert.architectures import ARCHITECTURES
-from lora_convert.conversion.gather import chosen_adapter, gather
+from lora_convert.conversion.gather import chosen_adapter
 from lora_convert.conversion.read import read
 from lora_convert.conversion.translate import translate
 from lora_convert.operations.comparing import compare
@@ -16,11 +16,13 @@ from lora_convert.operations.proving import Proof, proof_of
 from lora_convert.operations.recognising import check_recognised
 from lora_convert.operations.scaling import scale_sources
 from lora_convert.storage.probe import ByteFacts
+from lora_convert.tensors.expr import Held
+from lora_convert.tensors.source import Source, Strided
 
 if TYPE_CHECKING:
     from lora_convert.adapter import Adapter
+    from lora_convert.tensors.expr import Stored
     from lora_convert.tensors.ranges import Range
-    from lora_convert.tensors.source import Source
 
 
 def verify(
@@ -58,14 +60,20 @@ def _adapter(opened: Opened, wanted: str | None, first_file: int, facts: ByteFac
     """An opened adapter in Diffusers' names, its sources counted from `first_file`."""
     check_recognised(opened)
     header, detection = opened.checkpoint.header, opened.detection
-    moved = header._replace(
-        tensors={name: _moved(source, first_file) for name, source in header.tensors.items()}
+    gathered = tuple(
+        entry._replace(tensors={role: _moved(t, first_file) for role, t in entry.tensors.items()})
+        for entry in opened.gathered(chosen_adapter(detection, wanted, opened.checkpoint.path))
     )
-    gathered = gather(moved, detection, chosen_adapter(detection, wanted, opened.checkpoint.path))
-    adapter = read(moved, detection, gathered, scale_sources(opened, gathered, None))
+    adapter = read(header, detection, gathered, scale_sources(opened, gathered, None))
     architecture = ARCHITECTURES[detection.architecture] if detection.architecture else None
     return translate(adapter, architecture, "diffusers", facts)
 
 
-def _moved(source: Source, first_file: int) -> Source:
-    return source._replace(file=source.file + first_file)
+def _moved(tensor: Stored, first_file: int) -> Stored:
+    match tensor:
+        case Source():
+            return tensor._replace(file=tensor.file + first_file)
+        case Strided(source):
+            return tensor._replace(of=source._replace(file=source.file + first_file))
+        case Held():
+            return tensor

@@ -23,7 +23,7 @@ from lora_convert.tensors.expr import (
     Zeros,
 )
 from lora_convert.tensors.ranges import Range, pieces
-from lora_convert.tensors.source import Source
+from lora_convert.tensors.source import Source, Strided
 
 if TYPE_CHECKING:
     import numpy
@@ -85,15 +85,19 @@ def evaluate(expr: Expr, read: Read) -> Array:
             return evaluate(inner, read).astype(numpy_dtype(dtype))
         case Scalar(value, dtype):
             return numpy.array(value, numpy_dtype(dtype))
+        case Strided(source, shape, strides):
+            flat = evaluate(source, read)
+            steps = [stride * flat.itemsize for stride in strides]
+            return numpy.lib.stride_tricks.as_strided(flat, shape, steps, writeable=False)
         case Contracted(mid, down):
             core = evaluate(mid, read).astype(numpy_dtype(expr.dtype))
-            flat = evaluate(down, read).astype(core.dtype).reshape(down.shape[0], -1)
-            return numpy.asarray(numpy.einsum("rqhw,qi->rihw", core, flat, optimize=False))
+            factors = evaluate(down, read).astype(core.dtype).reshape(down.shape[0], -1)
+            return numpy.asarray(numpy.einsum("rqhw,qi->rihw", core, factors, optimize=False))
 
 
 def computed_blocks(expr: Expr, read: Read) -> Iterator[bytes]:
     """The bytes of `expr`, in blocks of whole rows of about `BLOCK` bytes."""
-    if not expr.shape:
+    if not expr.shape or isinstance(expr, Strided):  # parts of the latter lie all over the file
         yield evaluate(expr, read).tobytes()
         return
     height = expr.shape[0]

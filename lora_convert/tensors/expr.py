@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from lora_convert.tensors.dtypes import common
-from lora_convert.tensors.source import Source
+from lora_convert.tensors.source import Source, Strided
 
 Shape: TypeAlias = tuple[int, ...]
 
@@ -182,5 +182,9 @@ Expr: TypeAlias = (
     | Cast
     | Scalar
     | Held
+    | Strided
     | Contracted
 )
+
+Stored: TypeAlias = Source | Strided | Held
+"""What a header lists: a tensor where it lies in a file, or a number that stood there as such."""

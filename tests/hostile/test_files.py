@@ -10,13 +10,14 @@ import pytest
 import safetensors
 
 import lora_convert
-from fixtures.hostile.make import CONTAINERS, HERE, MEANINGS, ODDITIES
+from fixtures.hostile.make import CONTAINERS, FOREIGN_KINDS, HERE, MEANINGS, ODDITIES
 from lora_convert.errors import (
     CorruptCheckpointError,
     IncompleteModuleError,
     LoraConvertError,
     ShapeError,
     UnexplainedKeysError,
+    UnknownFormatError,
 )
 from tests.hostile.answering import answer
 
@@ -41,7 +42,7 @@ def accepted_by_the_library(data: bytes) -> bool:
 
 def test_stored_files_are_what_the_script_makes() -> None:
     stored = {path.stem: path.read_bytes() for path in HERE.glob("*.safetensors")}
-    assert stored == CONTAINERS | MEANINGS | ODDITIES
+    assert stored == CONTAINERS | FOREIGN_KINDS | MEANINGS | ODDITIES
 
 
 @pytest.mark.parametrize("name", CONTAINERS)
@@ -66,9 +67,17 @@ def test_broken_containers_answer_json_with_the_error(name: str) -> None:
     assert result.exit_code == 1
 
 
-@pytest.mark.parametrize("name", CONTAINERS)
+@pytest.mark.parametrize("name", FOREIGN_KINDS)
+def test_other_kinds_are_refused_by_name(name: str) -> None:
+    with pytest.raises(UnknownFormatError) as caught:
+        lora_convert.inspect(file(name))
+    assert name.split("-", maxsplit=1)[0] in caught.value.known_as.lower()
+    assert caught.value.path == file(name)
+
+
+@pytest.mark.parametrize("name", [*CONTAINERS, *FOREIGN_KINDS])
 def test_what_is_refused_is_refused_by_the_library_too(name: str) -> None:
-    assert accepted_by_the_library(CONTAINERS[name]) == (name in STRICTER)
+    assert accepted_by_the_library((CONTAINERS | FOREIGN_KINDS)[name]) == (name in STRICTER)
 
 
 @pytest.mark.parametrize("name", MEANINGS)

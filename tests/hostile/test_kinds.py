@@ -56,7 +56,7 @@ def test_a_device_is_refused_without_being_opened(
 def test_a_folder_called_like_a_file_is_a_folder_of_nothing(tmp_path: Path) -> None:
     folder = tmp_path / "x.safetensors"
     folder.mkdir()
-    with pytest.raises(CheckpointNotFoundError, match="holds no safetensors weights"):
+    with pytest.raises(CheckpointNotFoundError, match="holds no weights"):
         lora_convert.inspect(str(folder))
     assert answer(["inspect", str(folder)]).exit_code == 2
 
@@ -105,7 +105,7 @@ def test_an_empty_folder_and_one_of_other_files(tmp_path: Path) -> None:
         for arguments in (["inspect", str(folder)], ["to-peft", str(folder)]):
             result = answer(arguments)
             assert result.exit_code == 2
-            assert "holds no safetensors weights" in result.stderr
+            assert "holds no weights" in result.stderr
 
 
 def test_left_overs_are_no_weights(tmp_path: Path) -> None:

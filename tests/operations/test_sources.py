@@ -134,7 +134,7 @@ def test_another_file_under_the_name_is_kept_without_force(tmp_path: Path) -> No
 
 
 def test_folders_without_weights_say_what_to_give(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointNotFoundError, match="no safetensors"):
+    with pytest.raises(CheckpointNotFoundError, match="no weights"):
         lc.inspect(tmp_path)
     peft_folder(tmp_path / "checkpoints" / "checkpoint-500")
     peft_folder(tmp_path / "checkpoints" / "checkpoint-1000")

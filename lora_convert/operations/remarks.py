@@ -1,0 +1,82 @@
+"""What a conversion says of its source and target, beside what it does."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from lora_convert.conversion.spelling import UNKNOWN_COMPONENT
+from lora_convert.planning import Loss
+
+if TYPE_CHECKING:
+    from lora_convert.adapter import Adapter
+    from lora_convert.formats import Format
+    from lora_convert.operations.opening import Opened
+
+_SHOWN = 8
+"""Things left out that a note names."""
+
+
+def scale_losses(adapter: Adapter) -> list[Loss]:
+    """What it means that nothing gave some modules' alpha."""
+    assumed = sum(delta.scale_source == "assumed" for delta in adapter.deltas)
+    if not assumed:
+        return []
+    return [
+        Loss(
+            "scale assumed",
+            f"{assumed} modules: nothing gives their alpha; alpha = rank (scale 1) was assumed",
+            assumed,
+        )
+    ]
+
+
+def base_loss(kind: str, adapter: Adapter) -> Loss:
+    """What it means that an initialisation changed the base."""
+    return Loss(
+        "changed base",
+        f"{kind} changed the base when training began, and the adapter is relative to that",
+        len(adapter.deltas),
+    )
+
+
+def notes_on_reading(opened: Opened, adapter: Adapter, wanted: str | None) -> list[str]:
+    """What a source held that is not in the adapter, and what was supposed."""
+    notes = []
+    if adapter.base:
+        notes.append(
+            f"{adapter.base} frozen base tensors are not part of the adapter and were left out"
+        )
+    rest = opened.checkpoint.header.rest
+    if rest:
+        listed = ", ".join(_with_value(name, value) for name, value in [*rest.items()][:_SHOWN])
+        more = f" and {len(rest) - _SHOWN} more" if len(rest) > _SHOWN else ""
+        notes.append(f"left out, as it is not the adapter's: {listed}{more}")
+    if wanted is not None:
+        notes.append(f"adapter {wanted!r} only")
+    if opened.passed_over:
+        names = ", ".join(os.path.basename(name) for name in opened.passed_over[:5])
+        notes.append(
+            f"{len(opened.passed_over)} other weight files beside it were not read: {names}"
+        )
+    if opened.detection.architecture is None and any(
+        d.component == UNKNOWN_COMPONENT for d in adapter.deltas
+    ):
+        notes.append(
+            f"unknown architecture: names are kept, as {UNKNOWN_COMPONENT} (--component says otherwise)"
+        )
+    return notes
+
+
+def _with_value(name: str, value: object) -> str:
+    """A place in a payload and what is there, where that is short."""
+    return f"{name} ({value})" if isinstance(value, (str, int, float)) else name
+
+
+def reader_notes(fitted: Adapter, format_: Format) -> list[str]:
+    """What a format's readers need to be told."""
+    if format_.namespace == "model" and "text_encoder" in fitted.components:
+        return [
+            "text encoder names are those of transformers 5; transformers 4 wants text_model. before them"
+        ]
+    return []
