@@ -10,6 +10,7 @@ from lora_convert.errors import (
     CheckpointNotFoundError,
     DestinationExistsError,
     LoraConvertError,
+    UnknownFormatError,
 )
 from lora_convert.formats import COMPONENTS, FORMATS
 from lora_convert.operations.destination import (
@@ -19,6 +20,7 @@ from lora_convert.operations.destination import (
     stem_of,
 )
 from lora_convert.operations.opening import open_adapter
+from lora_convert.storage.distributed import check_not_distributed
 from lora_convert.storage.folders import parts_of, ranked_weights, subfolders_with_weights
 
 if TYPE_CHECKING:
@@ -57,7 +59,7 @@ class _Look(NamedTuple):
         """The weight files, where they are several checkpoints or none is one; else nothing."""
         try:
             return self._files(own_name)
-        except CheckpointNotFoundError:
+        except (CheckpointNotFoundError, UnknownFormatError):  # of the folder as a whole
             return []
 
     def _files(self, own_name: Callable[[str], str] | None) -> list[str]:
@@ -70,6 +72,7 @@ class _Look(NamedTuple):
             count = len([*islice(adapters, 2)])
             if count:
                 return files if count > 1 else []
+        check_not_distributed(self.folder)
         inner = parts_of(self.folder, COMPONENTS) or subfolders_with_weights(self.folder)
         return [] if inner else files
 

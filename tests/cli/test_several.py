@@ -285,6 +285,15 @@ def test_a_folder_of_broken_files_names_each(names: tuple[str, ...], tmp_path: P
         assert all(name in result.stdout for name in names)
 
 
+def test_parts_of_a_distributed_checkpoint_are_not_several(tmp_path: Path) -> None:
+    for number in range(2):
+        (tmp_path / f"mp_rank_0{number}_model_states.pt").write_bytes(b"no")
+    (tmp_path / "zero_to_fp32.py").touch()
+    result = run("inspect", tmp_path)
+    assert (result.exit_code, result.stdout) == (4, "")
+    assert "DeepSpeed" in result.stderr
+
+
 def test_names_and_health_of_several_are_blocks(mixed: Path) -> None:
     for option in ("--names", "--health"):
         result = run("inspect", option, mixed)
