@@ -14,7 +14,7 @@ from lora_convert.planning import TensorFile, TextFile
 from lora_convert.storage.atomic import (
     Staged,
     check_space,
-    make_folder,
+    made_folder,
     settle,
     staged_file,
     staged_folder,
@@ -64,10 +64,10 @@ def apply(plan: ConversionPlan, *, force: bool, verify: bool, progress: Progress
     if taken and not force:
         raise DestinationExistsError(taken[0])
     parent = os.path.dirname(os.path.abspath(whole))
-    make_folder(parent)
-    check_space(parent, plan.plan.size)
     try:
-        proof = _write(plan, pending, verify=verify, replace=force, progress=progress)
+        with made_folder(parent):
+            check_space(parent, plan.plan.size)
+            proof = _write(plan, pending, verify=verify, replace=force, progress=progress)
     except DestinationExistsError:
         if _pending(plan):  # else another run has just written the very same
             raise
@@ -136,7 +136,7 @@ def _write(
         staged: dict[str, Staged] = {}
         for path, file in pending.items():
             inside = os.path.join(folder.path, *file.name.split("/")) if folder else path
-            make_folder(os.path.dirname(os.path.abspath(inside)))
+            stack.enter_context(made_folder(os.path.dirname(os.path.abspath(inside))))
             descriptor, staged[path] = stack.enter_context(staged_file(inside, file.size))
             _write_one(plan, file, descriptor, inside, verify=verify, progress=progress)
         proof = _proof(plan, staged) if verify else None
