@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import lora_convert
+from tests.storage import states
 from tests.storage.forking import Moment, calls_of, killed_at
 from tests.storage.making import peft_folder
 
@@ -50,7 +51,7 @@ class Campaign:
         self.root = root
         self.source = peft_folder(root / "a", width=512)
         self.other = peft_folder(root / "b", width=512, lora_alpha=16)
-        self.before = contents(self.source)
+        self.before = states.state(self.source)
         self.left: Counter[str] = Counter()
         self.problems: list[str] = []
 
@@ -91,7 +92,7 @@ class Campaign:
         self.convert(case, self.source)
         if contents(self.root / "out") != whole:
             self.problems.append(f"{case} run again after {moment} call {call} gave something else")
-        if contents(self.source) != self.before:
+        if states.state(self.source) != self.before:
             self.problems.append(f"{case} killed {moment} call {call} changed its source")
 
 

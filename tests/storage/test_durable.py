@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.storage.making import content, peft_folder
-from tests.storage.test_sources import state
+from tests.storage.states import state
 from tests.storage.tracing import Call, losses, needs_strace, traced
 
 OUTPUTS = {

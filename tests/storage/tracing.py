@@ -17,7 +17,7 @@ import pytest
 CALLS = (
     "open,openat,openat2,creat,write,pwrite64,writev,pwritev,copy_file_range,sendfile,ftruncate,"
     "truncate,fallocate,fsync,fdatasync,rename,renameat,renameat2,link,linkat,symlink,symlinkat,"
-    "mkdir,mkdirat,unlink,unlinkat,rmdir,chmod,fchmod,fchmodat,utimensat,ioctl"
+    "mkdir,mkdirat,unlink,unlinkat,rmdir,chmod,fchmod,fchmodat,utimensat,ioctl,mmap"
 )
 _WRITING = {"write", "pwrite64", "writev", "pwritev", "ftruncate", "fallocate"}
 _LINE = re.compile(r"(\d+) +(?:(\w+)\((.*)|<\.\.\. (\w+) resumed>(.*))", re.DOTALL)
