@@ -29,6 +29,7 @@ from lora_convert.formats import FORMATS, Ending, Format
 from lora_convert.formats._foreign import FOREIGN as FOREIGN_FORMATS
 from lora_convert.operations.catalogue import catalogue
 from lora_convert.planning import Loss, LossKind
+from lora_convert.storage.checkpoint import Integrity
 from lora_convert_train.cli import main as train
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -76,6 +77,8 @@ MEANINGS = {
     "candidates": f"`{{{', '.join(Candidate._fields)}}}`, best first",
     "known_as": "title of a format that is known by name only, or null",
     "metadata": "the file's own, as it is",
+    "payload": "what else a torch file holds beside weights, by its place",
+    "integrity": f"`{{{', '.join(Integrity._fields)}}}`: parts with a checksum, and how many were checked",
     "passed_over": "other weight files of the folder",
     "health": "lists of findings; only with `--health`",
     "error": "`{type, message}`, with `why` and `next` where there is more to say",
