@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lora_convert.cli._output import Output, size
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from lora_convert.operations.proving import Proof
 
 _SHOWN = 5
+_MOST_ITEMS = 20
 _SOURCES = {
     "tensor": "the alpha beside each module",
     "header": "the file's metadata (lora_adapter_metadata)",
@@ -59,6 +60,7 @@ def _rows(found: Inspection) -> list[tuple[str, str]]:
         ("scale", _scale(found)),
         ("dtypes", ", ".join(found.dtypes)),
         ("keys", _keys(found)),
+        ("checksums", _checksums(found)),
     ]
     if any(found.adapters) and len(found.adapters) > 1:
         rows.append(("adapters", ", ".join(found.adapters)))
@@ -81,9 +83,8 @@ def _rows(found: Inspection) -> list[tuple[str, str]]:
         rows.append(
             ("not read", ", ".join(os.path.basename(p) for p in found.passed_over[:_SHOWN]))
         )
-    rows += [
-        ("metadata", f"{key} = {_short(value)}") for key, value in list(found.metadata.items())[:20]
-    ]
+    rows += [("payload", f"{key} = {_short(str(value))}") for key, value in _first(found.payload)]
+    rows += [("metadata", f"{key} = {_short(value)}") for key, value in _first(found.metadata)]
     return rows + _health_rows(found)
 
 
@@ -120,6 +121,18 @@ def _fitting(found: Inspection) -> str:
 def _keys(found: Inspection) -> str:
     base = f", {found.base} of them frozen base weights" if found.base else ""
     return f"{found.explained} of {found.total} explained{base}"
+
+
+def _checksums(found: Inspection) -> str:
+    checked, total = found.integrity
+    if not total:
+        return "none in this container: damage to the weights cannot be seen"
+    rest = "" if checked == total else "; --health checks all"
+    return f"{checked} of {total} checked, all right{rest}"
+
+
+def _first(items: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    return list(items.items())[:_MOST_ITEMS]
 
 
 def _counted(counts: Mapping[str, int]) -> str:

@@ -10,10 +10,14 @@ from lora_convert.conversion.spelling import BASE
 from lora_convert.storage.probe import blocks
 from lora_convert.tensors.dtypes import FLOATS
 from lora_convert.tensors.norms import finite_and_zero
+from lora_convert.tensors.source import Source
 
 if TYPE_CHECKING:
     from lora_convert.conversion.detect import Detection
     from lora_convert.storage.checkpoint import Checkpoint
+
+
+_HASHES = ("modelspec.hash_sha256", "sshs_model_hash")
 
 
 class Health(NamedTuple):
@@ -27,6 +31,8 @@ class Health(NamedTuple):
     """Modules that lack a tensor, with what is missing."""
     duplicates: tuple[str, ...]
     """Keys that name a tensor another key names too, or hold the same non-zero bytes as another up factor."""
+    false_hashes: tuple[str, ...]
+    """Metadata that give a hash of the weights which they have not: edited since, or converted."""
 
     @property
     def healthy(self) -> bool:
@@ -39,7 +45,11 @@ class Health(NamedTuple):
 
 
 def examine(checkpoint: Checkpoint, detection: Detection) -> Health:
-    """Read every weight of an adapter, or of the whole file where none was recognised."""
+    """Read every weight of an adapter, or of the whole file where none was recognised.
+
+    CorruptCheckpointError where a container's own checksums show damage anywhere in it.
+    """
+    checkpoint.check_all_sums()
     non_finite, zero = [], set()
     seen: dict[bytes, str] = {}
     duplicates = _doubles(detection)
@@ -64,7 +74,29 @@ def examine(checkpoint: Checkpoint, detection: Detection) -> Health:
     incomplete = [
         f"{_label(entry)}: no {' nor '.join(entry.missing)}" for entry in gathered if entry.missing
     ]
-    return Health(tuple(non_finite), tuple(zero_up), tuple(incomplete), tuple(duplicates))
+    return Health(
+        tuple(non_finite),
+        tuple(zero_up),
+        tuple(incomplete),
+        tuple(duplicates),
+        tuple(_false_hashes(checkpoint)),
+    )
+
+
+def _false_hashes(checkpoint: Checkpoint) -> list[str]:
+    """Hashes of all bytes after the header, as kohya sd-scripts and ModelSpec define them."""
+    metadata = checkpoint.header.metadata
+    declared = [name for name in _HASHES if metadata.get(name)]
+    sources = [t for t in checkpoint.header.tensors.values() if isinstance(t, Source)]
+    if not declared or len(checkpoint.files) != 1 or checkpoint.integrity.total or not sources:
+        return []
+    file = checkpoint.files[0]
+    start = min(source.start for source in sources)
+    digest = hashlib.sha256()
+    for block in file.blocks(start, file.size - start):
+        digest.update(block)
+    found = digest.hexdigest()
+    return [name for name in declared if metadata[name].removeprefix("0x").lower() != found]
 
 
 def _label(entry: Gathered) -> str:

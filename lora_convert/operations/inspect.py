@@ -116,7 +116,9 @@ def inspect(
     path = os.fspath(path)
     opened = open_adapter(path, architecture=architecture, component=component)
     with opened.checkpoint:
-        return _inspection(path, opened, health=health)
+        found = _inspection(path, opened, health=health)
+        opened.checkpoint.check_unchanged()
+        return found
 
 
 def _inspection(path: str, opened: Opened, *, health: bool) -> Inspection:

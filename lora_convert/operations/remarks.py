@@ -51,7 +51,7 @@ def notes_on_reading(opened: Opened, adapter: Adapter, wanted: str | None) -> li
     if rest:
         listed = ", ".join(_with_value(name, value) for name, value in [*rest.items()][:_SHOWN])
         more = f" and {len(rest) - _SHOWN} more" if len(rest) > _SHOWN else ""
-        notes.append(f"left out, as it is not the adapter's: {listed}{more}")
+        notes.append(f"beside the weights in the file, and not written: {listed}{more}")
     if wanted is not None:
         notes.append(f"adapter {wanted!r} only")
     if opened.passed_over:

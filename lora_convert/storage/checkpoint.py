@@ -114,6 +114,11 @@ class Checkpoint:
             if isinstance(source, Source) and source.file in self._checksums:
                 self._checksums[source.file].check((source.start,))
 
+    def check_all_sums(self) -> None:
+        """Check every byte that the container has a checksum of."""
+        for sums in self._checksums.values():
+            sums.check_all()
+
     def read(self, extent: Range) -> bytes:
         """The bytes of a range."""
         return self.files[extent.file].read(extent.start, extent.size)

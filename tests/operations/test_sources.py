@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -209,3 +210,25 @@ def test_a_text_file_is_called_that(tmp_path: Path) -> None:
     path.write_text("Trained on Tuesday, 500 steps.\n")
     with pytest.raises(CorruptCheckpointError, match="text file"):
         lc.inspect(path)
+
+
+def test_hashes_that_are_not_those_of_the_weights_are_told(tmp_path: Path) -> None:
+    """kohya's own hash: sha256 of everything after the header."""
+    source = tmp_path / "model.safetensors"
+    save_file(kohya(), source)
+    data = source.read_bytes()
+    digest = hashlib.sha256(data[8 + int.from_bytes(data[:8], "little") :]).hexdigest()
+    right = {"sshs_model_hash": digest, "modelspec.hash_sha256": f"0x{digest}"}
+    save_file(kohya(), source, metadata=right)
+    health = lc.inspect(source, health=True).health
+    assert health is not None and health.false_hashes == ()
+    save_file(kohya(), source, metadata=right | {"sshs_model_hash": "0" * 64})
+    health = lc.inspect(source, health=True).health
+    assert health is not None and health.false_hashes == ("sshs_model_hash",)
+    assert not health.healthy
+
+
+def test_what_has_no_checksums_is_never_called_checked(tmp_path: Path) -> None:
+    source = tmp_path / "model.safetensors"
+    save_file(kohya(), source)
+    assert lc.inspect(source).integrity == (0, 0)
