@@ -40,8 +40,9 @@ def in_one_line(text: str) -> str:
 
 
 def cut(text: str) -> str:
-    """`text`, no longer than can be read at once."""
-    return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
+    """`text`, no longer than can be read at once; its end, which says what is wrong, is kept."""
+    half = _LONGEST // 2
+    return text if len(text) <= _LONGEST else f"{text[:half]}…{text[-half:]}"
 
 
 class Output:

@@ -14,6 +14,8 @@ from lora_convert.cli._output import Output
 if TYPE_CHECKING:
     from lora_convert.operations.several import Conversions
 
+_SHOWN = 5
+
 
 def _conversion(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options of every conversion."""
@@ -70,10 +72,9 @@ def _run(
     reading = {name: how[name] for name in ("architecture", "component")}
     conversions = conversions_of(sources, format_, output, **reading)
     if conversions.passed_over:
-        names = ", ".join(map(os.path.basename, conversions.passed_over[:5]))
-        out.note(
-            f"note: {len(conversions.passed_over)} are outputs of the others, and no sources: {names}"
-        )
+        names = [os.path.basename(path) for path in conversions.passed_over]
+        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+        out.note(f"note: outputs of the others are no sources: {', '.join(names[:_SHOWN])}{more}")
     if len(conversions.places) > 1:
         return _each(out, to, conversions, **how)
     [(source, place)] = conversions.places.items()

@@ -327,6 +327,13 @@ def test_a_name_cannot_make_a_line_of_its_own(tmp_path: Path) -> None:
         assert "\x1b" not in result.stdout + result.stderr
 
 
+def test_a_long_message_keeps_its_end(tmp_path: Path) -> None:
+    folder = styles(tmp_path, "a", "x" * 240)
+    line = run("to-kohya", folder).stdout.splitlines()[1]
+    assert "…" in line
+    assert "File name too long" in line
+
+
 def test_an_interrupt_ends_all(loras: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from lora_convert.operations import convert
 
