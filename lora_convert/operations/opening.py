@@ -111,19 +111,27 @@ class _Folder(NamedTuple):
 
     def _best(self, rank: list[WeightFiles]) -> Opened | None:
         """The one adapter among files of one rank; else the first of them, unrecognised."""
-        opened = [one for w in rank if (one := self._attempt(w, alone=len(rank) == 1))]
-        adapters = [one for one in opened if one.detection.format]
-        kept = (adapters or opened)[:1]
-        for one in opened:
-            if len(adapters) > 1 or one not in kept:
-                one.checkpoint.close()
-        if len(adapters) > 1:
+        kept: Opened | None = None
+        adapters = []
+        for weights in rank:
+            one = self._attempt(weights, alone=len(rank) == 1)
+            if one is None:
+                continue
+            if one.detection.format:
+                adapters.append(os.path.basename(one.checkpoint.path))
+            better = kept is None or (len(adapters) == 1 and one.detection.format)
+            closed = kept if better else one  # of a thousand files, one is open
+            kept = one if better else kept
+            if closed:
+                closed.checkpoint.close()
+        if kept and len(adapters) > 1:
+            kept.checkpoint.close()
             raise AmbiguousCheckpointError(
                 f"{self.path}: {len(adapters)} files hold an adapter",
-                choices=[os.path.basename(one.checkpoint.path) for one in adapters],
+                choices=adapters,
                 hint="give the file instead of the folder",
             )
-        return kept[0] if kept else None
+        return kept
 
     def _attempt(self, weights: WeightFiles, *, alone: bool) -> Opened | None:
         """Open one candidate; a broken one among several is passed over."""

@@ -54,7 +54,7 @@ def ranked_weights(
 ) -> list[list[WeightFiles]]:
     """The checkpoints in a folder, the likeliest first; those of one rank stand together.
 
-    The order: ``adapter_model``, ``pytorch_lora_weights``, ``model``, any other; of each,
+    The order: ``adapter_model``, ``pytorch_lora_weights``, ``model``, any other; of each name,
     safetensors before torch's containers. `own_name` gives the name of the output of a stem: such a
     file beside its stem's is left away.
     """
@@ -70,9 +70,13 @@ def ranked_weights(
         if name.endswith(SUFFIXES) and name not in sharded:
             path = os.path.join(folder, name)
             found[name] = WeightFiles(path, (path,), ("",), "{}")
+    better = {_stem(name) for name in found if _suffix(name) == SUFFIXES[0]}
     ranks: dict[tuple[int, bool], list[WeightFiles]] = {}
     for name, weights in found.items():
-        ranks.setdefault((_rank(name), _suffix(name) != SUFFIXES[0]), []).append(weights)
+        worse = _suffix(name) != SUFFIXES[0] and (
+            _rank(name) < len(_RANKED) or _stem(name) in better
+        )
+        ranks.setdefault((_rank(name), worse), []).append(weights)
     return [ranks[rank] for rank in sorted(ranks)]
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import resource
 from pathlib import Path
 
 import pytest
@@ -232,3 +234,31 @@ def test_what_has_no_checksums_is_never_called_checked(tmp_path: Path) -> None:
     source = tmp_path / "model.safetensors"
     save_file(kohya(), source)
     assert lc.inspect(source).integrity == (0, 0)
+
+
+def test_a_folder_of_many_files_is_looked_through_one_by_one(tmp_path: Path) -> None:
+    for number in range(40):
+        save_file(kohya(), tmp_path / f"{number:02}.safetensors")
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/dev/fd")) + 8, limit[1]))
+    try:
+        with pytest.raises(AmbiguousCheckpointError) as caught:
+            lc.inspect(tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+    assert len(caught.value.choices) == 40
+
+
+def test_containers_of_other_names_are_of_one_rank(tmp_path: Path) -> None:
+    """Of one name safetensors comes first; files of other names are as good in any container."""
+    torch = pytest.importorskip("torch")
+    save_file(kohya(), tmp_path / "a.safetensors")
+    weights = {name: torch.from_numpy(array) for name, array in kohya().items()}
+    torch.save(weights, tmp_path / "a.pt")
+    found = lc.inspect(tmp_path)
+    assert Path(found.weights).name == "a.safetensors"
+    assert [Path(name).name for name in found.passed_over] == ["a.pt"]
+    torch.save(weights, tmp_path / "b.pt")
+    with pytest.raises(AmbiguousCheckpointError) as caught:
+        lc.inspect(tmp_path)
+    assert caught.value.choices == ("a.safetensors", "b.pt")
