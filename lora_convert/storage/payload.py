@@ -68,7 +68,7 @@ def take_apart(tree: object, path: str) -> Payload:
 
     AmbiguousCheckpointError where several places hold an adapter and their names do not tell apart.
     """
-    if isinstance(tree, (list, tuple)):
+    if isinstance(tree, (list, tuple)) and len(tree) <= _MOST_REST:
         tree = {str(at): item for at, item in enumerate(tree)}
     places = _places(tree, path)
     chosen = _chosen([*places.values()], path)

@@ -17,7 +17,7 @@ from lora_convert.storage.pickled import MalformedError, Tensor
 
 MAX_PICKLE = 64 << 20
 """Bytes, without tensors."""
-MAX_STEPS = 2_000_000
+MAX_STEPS = 1_000_000
 """Instructions: an optimizer's state of a thousand tensors takes a hundred thousand."""
 
 
