@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from benchmarks import copy, imports, memory, small, startup
+from benchmarks import copy, imports, many, memory, small, startup, torch_files
 from benchmarks.claims import main
 
 if __name__ == "__main__":
-    main(startup.claims, imports.claims, small.claims, memory.claims, copy.claims)
+    main(
+        startup.claims,
+        imports.claims,
+        small.claims,
+        torch_files.claims,
+        many.claims,
+        memory.claims,
+        copy.claims,
+    )
