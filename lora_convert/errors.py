@@ -87,13 +87,23 @@ class CorruptCheckpointError(InputError, ValueError):
 
 
 class UnsafePickleError(InputError, ValueError):
-    """A torch checkpoint asks for something that only running code could give."""
+    """A torch checkpoint asks for something that only running code could give; nothing was run.
+
+    ``name`` is what it asks for, ``module.name``; empty where it asks in another way.
+    """
 
     exit_code = EXIT_REFUSED
 
-    def __init__(self, path: str, problem: str, *, hint: str = "") -> None:
+    def __init__(self, path: str, problem: str, *, name: str = "") -> None:
         self.path = path
-        super().__init__(f"{path}: {problem}", hint=hint)
+        self.problem = problem
+        self.name = name
+        super().__init__(
+            f"{path}: {problem}",
+            why="reading it would mean running what it asks for; nothing was run",
+            hint="where the file was made, save the state_dict() alone as safetensors;"
+            " what a stranger made is better left alone",
+        )
 
 
 class RecognitionError(LoraConvertError, LookupError):

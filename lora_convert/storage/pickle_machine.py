@@ -23,7 +23,11 @@ MARK = object()
 
 
 class RefusedError(Exception):
-    """The pickle asks for what only running code could give."""
+    """The pickle asks for what only running code could give; by name, where it names it."""
+
+    def __init__(self, problem: str, name: str = "") -> None:
+        self.name = name
+        super().__init__(problem)
 
 
 class Machine:
@@ -110,7 +114,7 @@ class Machine:
             raise MalformedError("a name is no text")
         path = full_name(module, name)
         if path not in ALLOWED:
-            raise RefusedError(f"its pickle asks for {path[:120]!r}")
+            raise RefusedError(f"its pickle asks for {path[:120]!r}", path)
         self.push(Named(path))
 
     def make(self) -> None:

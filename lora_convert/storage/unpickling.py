@@ -34,7 +34,7 @@ def unpickle(data: bytes, path: str) -> tuple[Any, list[Tensor]]:
     try:
         return _run(machine), machine.tensors
     except RefusedError as refused:
-        raise UnsafePickleError(path, str(refused)) from refused
+        raise UnsafePickleError(path, str(refused), name=refused.name) from refused
     except MalformedError as error:
         raise CorruptCheckpointError(path, f"its pickle is broken: {error}") from error
     except (IndexError, struct.error) as error:
