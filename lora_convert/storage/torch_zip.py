@@ -57,6 +57,14 @@ def _pickle(file: SourceFile, entries: Mapping[str, Entry]) -> Entry:
         raise UnknownFormatError(file.path, known_as="a TorchScript module")
     if len(found) != 1:
         raise UnknownFormatError(file.path, known_as="a zip archive that torch.save did not write")
+    for entry in entries.values():
+        if entry.compressed:
+            raise CorruptCheckpointError(
+                file.path,
+                f"its zip entry {entry.name!r} is compressed",
+                why="torch.save stores entries as they are, and only those are read",
+                hint="unzip it, and zip it again with zip -0",
+            )
     return found[0]
 
 

@@ -1,4 +1,4 @@
-"""The entries of a zip file that stores and never compresses, as ``torch.save`` writes it.
+"""The entries of a zip file, of the kind that ``torch.save`` writes: stored, never compressed.
 
 Stricter than the format: an entry's local and central records must agree, entries may neither overlap
 nor leave room between them, and nothing stands before the first or after the end. What one reader
@@ -32,18 +32,22 @@ _END_64 = struct.Struct("<4sQHHIIQQQQ")
 _LOCATOR = struct.Struct("<4sIQI")
 _SIZE_AFTER = 1 << 3
 """Flag: checksum and sizes follow the data."""
+_LEVEL = 3 << 1
+"""Flags: how hard was tried to compress."""
 _UTF8 = 1 << 11
 _AGAIN = "download or save the file again"
 
 
 class Entry(NamedTuple):
-    """A stored file of a zip."""
+    """A file of a zip."""
 
     name: str
     start: int
     """Offset of the first byte of its data."""
     size: int
+    """Bytes that it takes up."""
     crc: int
+    compressed: bool
 
 
 class _Record(NamedTuple):
@@ -51,8 +55,12 @@ class _Record(NamedTuple):
 
     name: str
     flags: int
+    method: int
+    """How it is compressed; 0 where it is stored."""
     crc: int
     size: int
+    packed: int
+    """Bytes that it takes up."""
     header: int
     """Offset of its local record."""
 
@@ -157,11 +165,10 @@ def _records(file: SourceFile, data: bytes, count: int) -> Iterator[_Record]:
         at += named
         sizes = _long_sizes(file, data[at : at + extra], (size, packed, header))
         at += extra + comment
-        if method or flags & ~(_SIZE_AFTER | _UTF8) or sizes[0] != sizes[1] or disk:
-            how = "is compressed" if method else "is encrypted or of another kind"
-            why = "torch.save stores entries as they are; only those are read"
-            raise _broken(file, f"its zip entry {name!r} {how}", why)
-        yield _Record(name, flags, crc, sizes[0], sizes[2])
+        known_flags = _SIZE_AFTER | _UTF8 | (_LEVEL if method else 0)
+        if flags & ~known_flags or (not method and sizes[0] != sizes[1]) or disk:
+            raise _broken(file, f"its zip entry {name!r} is encrypted or of another kind")
+        yield _Record(name, flags, method, crc, *sizes)
     if at != len(data):
         raise _broken(file, "its zip directory holds more than it lists")
 
@@ -204,19 +211,20 @@ def _entry(file: SourceFile, record: _Record) -> Entry:
     if 0xFFFFFFFF in known:
         known = _long_sizes(file, file.read(start + named, extra), known)
     after = bool(flags & _SIZE_AFTER) and not any((crc, packed, size))
-    same = after or (crc, *known[:2]) == (record.crc, record.size, record.size)
-    if mark != b"PK\3\4" or name != record.name or method or flags != record.flags or not same:
+    same = after or (crc, *known[:2]) == (record.crc, record.size, record.packed)
+    told = (name, flags, method)
+    if mark != b"PK\3\4" or told != (record.name, record.flags, record.method) or not same:
         raise _broken(file, f"the two records of its zip entry {record.name!r} differ")
-    return Entry(name, start + named + extra, record.size, record.crc)
+    return Entry(name, start + named + extra, record.packed, record.crc, bool(method))
 
 
 def _descriptor(file: SourceFile, record: _Record, place: int, directory: int) -> int:
     """Bytes of what follows the data of an entry whose sizes follow it."""
     data = file.read(place, min(24, directory - place))
-    crc, size = struct.pack("<I", record.crc), record.size
+    crc, sizes = struct.pack("<I", record.crc), (record.packed, record.size)
     for signature in (b"PK\7\10", b""):
-        for form in ("<QQ", "<II") if size < 1 << 32 else ("<QQ",):
-            descriptor = signature + crc + struct.pack(form, size, size)
+        for form in ("<QQ", "<II") if max(sizes) < 1 << 32 else ("<QQ",):
+            descriptor = signature + crc + struct.pack(form, *sizes)
             if data.startswith(descriptor):
                 return len(descriptor)
     raise _broken(file, f"what follows its zip entry {record.name!r} does not describe it")
