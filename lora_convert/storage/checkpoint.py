@@ -109,10 +109,13 @@ class Checkpoint:
 
     def check_sums(self, tensors: Iterable[Stored]) -> None:
         """Check the bytes of these tensors where the container has checksums of them."""
-        for tensor in tensors if self._checksums else ():
+        starts: dict[int, list[int]] = {number: [] for number in self._checksums}
+        for tensor in tensors:
             source = tensor.of if isinstance(tensor, Strided) else tensor
-            if isinstance(source, Source) and source.file in self._checksums:
-                self._checksums[source.file].check((source.start,))
+            if isinstance(source, Source) and source.file in starts:
+                starts[source.file].append(source.start)
+        for number, found in starts.items():
+            self._checksums[number].check(found)
 
     def check_all_sums(self) -> None:
         """Check every byte that the container has a checksum of."""

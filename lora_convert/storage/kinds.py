@@ -58,6 +58,8 @@ def kind_of(file: SourceFile) -> Kind:
             raise UnknownFormatError(file.path, known_as=title, hint=hint)
     if beginning[_TAR_MARK:].startswith(b"ustar"):
         raise UnknownFormatError(
-            file.path, known_as="a tar archive, as torch before 0.1.10 wrote", hint=RESAVE
+            file.path,
+            known_as="a tar archive, as torch before 0.1.10 wrote",
+            hint="save it again with the torch that wrote it, where you trust who made it",
         )
     return "safetensors"

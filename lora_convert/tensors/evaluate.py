@@ -88,7 +88,9 @@ def evaluate(expr: Expr, read: Read) -> Array:
         case Strided(source, shape, strides):
             flat = evaluate(source, read)
             steps = [stride * flat.itemsize for stride in strides]
-            return numpy.lib.stride_tricks.as_strided(flat, shape, steps, writeable=False)
+            plain = flat.view(f"u{flat.itemsize}")  # numpy cannot step through ml_dtypes' kinds
+            turned = numpy.lib.stride_tricks.as_strided(plain, shape, steps, writeable=False)
+            return turned.view(flat.dtype)
         case Contracted(mid, down):
             core = evaluate(mid, read).astype(numpy_dtype(expr.dtype))
             factors = evaluate(down, read).astype(core.dtype).reshape(down.shape[0], -1)
