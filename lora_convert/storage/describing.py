@@ -12,6 +12,8 @@ _MOST_VALUES = 10_000
 _MOST_SHOWN = 40
 """Values of a container that is shown; a longer one is described."""
 _MOST_TEXT = 200
+_MOST_BITS = 1000
+"""Of an integer: a float can hold it, and its digits are few."""
 _DEPTH = 6
 
 
@@ -25,6 +27,11 @@ class Budget:
         """Take one; whether there was one left."""
         self.left -= 1
         return self.left >= 0
+
+
+def is_number(value: object) -> bool:
+    """Whether `value` is a number that a float can hold."""
+    return type(value) is float or (type(value) is int and value.bit_length() <= _MOST_BITS)
 
 
 def plain(value: Any) -> Any:
@@ -50,6 +57,8 @@ def _plain(value: Any, budget: Budget, depth: int) -> Any:
         return [_plain(item, budget, depth - 1) for item in value[: max(budget.left, 0)]]
     if type(value) is float and not isfinite(value):
         return str(value)
+    if type(value) is int and not is_number(value):
+        return f"an integer of {value.bit_length():,} bits"
     return value if type(value) in {str, int, float, bool} else None
 
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from lora_convert.errors import AmbiguousCheckpointError, CorruptCheckpointError
 from lora_convert.formats import COMPONENTS
-from lora_convert.storage.describing import Budget, described, plain
+from lora_convert.storage.describing import Budget, described, is_number, plain
 from lora_convert.storage.pickled import Record, Tensor
 
 MAX_DEPTH = 16
@@ -131,8 +131,10 @@ def _chosen(places: list[_Place], path: str) -> list[tuple[str, _Place]]:
 
 
 def _is_adapter(place: _Place) -> bool:
+    """Whether a factor is there; a tensor without dimensions is at most somebody's alpha."""
     return any(
-        type(value) is Tensor and _ADAPTER.search(str(key)) for key, value in place.value.items()
+        type(value) is Tensor and value.shape and _ADAPTER.search(str(key))
+        for key, value in place.value.items()
     )
 
 
@@ -150,7 +152,7 @@ def _named(key: str, component: str) -> str:
 def _is_number(key: object, value: object) -> bool:
     """Whether a plain number stands where others keep a module's alpha or scale."""
     told = isinstance(key, str) and "." in key and key.rpartition(".")[2] in _NUMBER_WORDS
-    return told and type(value) in {int, float}
+    return told and is_number(value)
 
 
 def _add(found: dict[str, Any], name: str, value: object, path: str) -> None:
@@ -183,10 +185,7 @@ def _is_certain(path: tuple[str, ...]) -> bool:
 
 def _gives_alpha(value: Mapping[object, Any]) -> bool:
     return any(
-        isinstance(key, str)
-        and "." not in key
-        and key.endswith("alpha")
-        and type(number) in {int, float}
+        isinstance(key, str) and "." not in key and key.endswith("alpha") and is_number(number)
         for key, number in value.items()
     )
 

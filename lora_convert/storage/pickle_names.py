@@ -45,6 +45,12 @@ _REBUILDING: dict[str, Rule] = {
     "torch._utils._rebuild_parameter": parameter,
     "torch._utils._rebuild_parameter_with_state": parameter,
 }
+_LIGHTNING = (
+    "pytorch_lightning.utilities.parsing",
+    "lightning_fabric.utilities.data",
+    "lightning.fabric.utilities.data",
+)
+"""Where Lightning 1 and 2 keep the dict of their ``hyper_parameters``."""
 _CONTAINERS: dict[str, Rule] = {
     "collections.OrderedDict": mapping,
     "collections.Counter": mapping,
@@ -56,6 +62,8 @@ _CONTAINERS: dict[str, Rule] = {
     "builtins.frozenset": items_of,
     "builtins.tuple": lambda items=(): tuple(items_of(items)),
     "torch.Size": lambda items=(): tuple(items_of(items)),
+    **{f"{module}.AttributeDict": mapping for module in _LIGHTNING},
+    "builtins.bytes": lambda: b"",
     "builtins.bytearray": lambda data=b"", encoding="latin1": (
         data if isinstance(data, bytes) else text_as_bytes(data, encoding)
     ),
@@ -88,19 +96,36 @@ _OBJECTS = (
     *(f"pathlib.{kind}" for kind in ("Path", "PosixPath", "WindowsPath", "PurePath")),
     *(f"pathlib.{kind}" for kind in ("PurePosixPath", "PureWindowsPath")),
     *(f"pathlib._local.{kind}" for kind in ("Path", "PosixPath", "WindowsPath")),
-    *(f"datetime.{kind}" for kind in ("datetime", "date", "timedelta", "timezone")),
+    *(f"datetime.{kind}" for kind in ("datetime", "date", "time", "timedelta", "timezone")),
+    "builtins.range",
+    "builtins.slice",
+    "decimal.Decimal",
+    "uuid.UUID",
+    *(f"omegaconf.{kind}" for kind in ("dictconfig.DictConfig", "listconfig.ListConfig")),
+    *(f"omegaconf.nodes.{kind}Node" for kind in ("Any", "String", "Integer", "Float", "Boolean")),
+    *(f"omegaconf.base.{kind}" for kind in ("ContainerMetadata", "Metadata")),
     "peft.tuners.lora.LoraConfig",
     *(f"peft.tuners.lora.config.{kind}Config" for kind in _PEFT_CONFIGS),
     "torch.device",
     "torch.serialization._get_layout",
+    "torch.torch_version.TorchVersion",
 )
 _MENTIONED = (
     *_TENSOR_CLASSES,
     _BUFFER,
     *(f"torch.{name}" for name in (*DTYPES, *STORAGES)),
     *(f"torch.storage.{name}" for name in ("UntypedStorage", "TypedStorage")),
-    *(f"builtins.{name}" for name in ("int", "float", "str", "bool", "bytes")),
-    "numpy.ndarray",
+    *(f"builtins.{name}" for name in ("int", "float", "str", "bool", "object")),
+    *(
+        f"numpy.{name}"
+        for name in ("ndarray", "bool", "bool_", "str_", "bytes_", "void", "object_")
+    ),
+    *(f"numpy.{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)),
+    *(f"numpy.float{bits}" for bits in (16, 32, 64, 128)),
+    *(f"numpy.complex{bits}" for bits in (64, 128)),
+    "typing.Any",
+    "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint",
+    "pytorch_lightning.callbacks.early_stopping.EarlyStopping",
 )
 """Names that stand for themselves: dtypes, classes given as arguments. Making one of them is refused."""
 
@@ -117,13 +142,14 @@ RULES: dict[str, Rule] = {
 ALLOWED = frozenset((*RULES, *_MENTIONED))
 """Every name that a pickle may mention."""
 
-_OLD_MODULES = {"__builtin__": "builtins", "copy_reg": "copyreg"}
-"""Python 2's names, which protocol 2 writes."""
+_OLD_NAMES = {"xrange": "range", "long": "int", "unicode": "str"}
 
 
 def full_name(module: str, name: str) -> str:
-    """Module and name as today's Python has them."""
-    return f"{_OLD_MODULES.get(module, module)}.{name}"
+    """Module and name as today's Python has them: protocol 2 writes Python 2's."""
+    if module == "__builtin__":
+        return f"builtins.{_OLD_NAMES.get(name, name)}"
+    return f"{module}.{name}"
 
 
 def made(path: str, arguments: Any) -> Any:
