@@ -124,6 +124,8 @@ class UnknownFormatError(RecognitionError):
         shown = ", ".join(repr(name) for name in self.examples[:3])
         if known_as:
             what = f"{path}: this is {known_as}, which this version does not read"
+        elif not self.examples:
+            what = f"{path}: holds no tensors"
         else:
             what = f"{path}: no known LoRA format explains these names"
         super().__init__(

@@ -32,7 +32,9 @@ def inspection_line(found: Inspection) -> str:
     if found.format is None:
         if found.known_as:
             return f"error: this is {found.known_as}, which this version does not read"
-        return f"error: no known LoRA format explains these {found.total} names"
+        if not found.total:
+            return "error: holds no tensors"
+        return "error: no known LoRA format explains its names"
     kind = f"{found.format} {found.architecture or 'unknown'}"
     cells = (
         kind.ljust(17),
