@@ -4,7 +4,7 @@ A page's blocks are run in order in one scratch folder that holds the files of `
 
 - in a ``bash`` block every line that begins with ``lora-convert`` is run, with or without a
   ``pip install … &&`` before it; one that shall fail says so in a comment: ``# exit 4``. A block with
-  pipes, loops or variables is given to bash as a whole;
+  pipes, loops, patterns or variables is given to bash as a whole, and the comment ends its last line;
 - ``python`` blocks of a page share their names;
 - a ``text`` block directly after either holds the output, to the letter but for durations;
 - ``powershell`` blocks are read, not run: their options must exist.
@@ -123,7 +123,9 @@ def _run_shell(block: Block) -> str:
         text=True,
         check=False,
     )
-    assert done.returncode == 0, f"line {block.line}: exit {done.returncode}\n{done.stdout}"
+    expected = _EXIT.search(block.text.rstrip())
+    told = f"line {block.line}: exit {done.returncode}\n{done.stdout}"
+    assert done.returncode == (int(expected[1]) if expected else 0), told
     return done.stdout
 
 

@@ -1,16 +1,23 @@
 """The files that the documentation's commands are run on.
 
 Pages speak of files a reader might have: ``my-run/``, ``style.safetensors``. Here they are made, small,
-from the adapter of ``fixtures/tiny-run`` and with numpy and safetensors alone. Each page gets a copy.
+from the adapter of ``fixtures/tiny-run``; torch's files by torch, as training scripts do. Each page gets
+a copy.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
 import os
+import random
 import shutil
+import warnings
 from pathlib import Path
 
 import numpy as np
+import torch
+import torch.distributed.checkpoint as dcp
 from safetensors.numpy import load_file, save_file
 
 import lora_convert as lc
@@ -52,6 +59,143 @@ def build(folder: Path) -> None:
     (folder / "loras").mkdir()
     for name in ("style", "no-scale", "rounded", "broken"):
         shutil.copy(folder / f"{name}.safetensors", folder / "loras")
+    _build_unfinished(folder, converted)
+    _build_torch(folder)
+    _build_downloads(folder)
+
+
+def _build_unfinished(folder: Path, converted: dict[str, np.ndarray]) -> None:
+    """Adapters that load and do nothing, or harm."""
+    trouble = folder / "trouble"
+    trouble.mkdir()
+    fresh = {key: np.zeros_like(t) if ".lora_B." in key else t for key, t in converted.items()}
+    _save(trouble / "fresh.safetensors", fresh)
+    first = next(iter(converted))
+    _save(trouble / "diverged.safetensors", {**converted, first: converted[first] * np.nan})
+    first_up = next(key for key in converted if ".lora_B." in key)
+    half = {key: tensor for key, tensor in converted.items() if key != first_up}
+    _save(trouble / "half.safetensors", half)
+
+
+def _build_torch(folder: Path) -> None:
+    """What scripts leave behind that call ``torch.save``, ``save_state`` or DCP."""
+    adapter = _as_torch(folder / "adapter" / "adapter_model.safetensors")
+    whole = _as_torch(folder / "my-run" / CHECKPOINT / "model.safetensors")
+    payload = {
+        "epoch": 4,
+        "global_step": 500,
+        "lora_config": {"r": 4, "lora_alpha": 8, "target_modules": ["to_q", "to_k", "to_v"]},
+        "args": argparse.Namespace(rank=4, learning_rate=1e-4, output_dir="my-run"),
+        "lora_state_dict": adapter,
+        "optimizer": _optimizer(adapter),
+        "loss": 0.0731,
+    }
+    torch.save(payload, folder / "epoch_4.pth")
+    torch.save({"unet": adapter, "text_encoder": _clip()}, folder / "pipeline.pt")
+    torch.save(adapter, folder / "old.pt", _use_new_zipfile_serialization=False)
+    torch.save(torch.nn.Linear(4, 4), folder / "whole-object.pt")
+    torch.save({"state_dict": adapter, "notes": _Harmless()}, folder / "unsafe.pt")
+    _damage(folder / "epoch_4.pth", folder / "damaged.pth")
+
+    accelerate = folder / "bin-run" / CHECKPOINT
+    accelerate.mkdir(parents=True)
+    torch.save(whole, accelerate / "pytorch_model.bin")
+    _save_states(accelerate, adapter)
+    _save_sharded(folder / "sharded", whole)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that this is one process
+        dcp.save({"model": adapter}, checkpoint_id=folder / "fsdp-run" / "pytorch_model_fsdp_0")
+    step = folder / "deepspeed-run" / "global_step500"
+    step.mkdir(parents=True)
+    torch.save({"module": adapter}, step / "mp_rank_00_model_states.pt")
+    for name, text in (("zero_to_fp32.py", "# DeepSpeed's own script\n"), ("latest", step.name)):
+        (step.parent / name).write_text(text, encoding="utf-8")
+
+
+def _build_downloads(folder: Path) -> None:
+    """A folder of files of unknown origin."""
+    downloads = folder / "downloads"
+    downloads.mkdir()
+    for name in ("style.safetensors", "epoch_4.pth", "unsafe.pt", "old.pt"):
+        shutil.copy(folder / name, downloads)
+    shutil.copy(folder / "pointer.safetensors", downloads / "a-pointer.safetensors")
+    page = "<!DOCTYPE html>\n<html><title>Sign in</title></html>\n"
+    (downloads / "a-page.safetensors").write_text(page, encoding="utf-8")
+    vectors = {"emb_params": np.ones((4, 768), np.float32)}
+    _save(downloads / "embedding.safetensors", vectors)
+    model = load_file(folder / "my-run" / CHECKPOINT / "model.safetensors")
+    plain = {
+        key.removeprefix("base_model.model.").replace(".base_layer", ""): tensor
+        for key, tensor in model.items()
+        if ".lora_" not in key
+    }
+    _save(downloads / "model.safetensors", plain)
+    for name in ("optimizer.bin", "random_states_0.pkl"):
+        shutil.copy(folder / "bin-run" / CHECKPOINT / name, downloads)
+
+
+class _Harmless:
+    """What a hostile file holds in place of an object, but for what it calls."""
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return print, ("this line would have been printed by whoever opened the file",)
+
+
+def _as_torch(path: Path) -> dict[str, torch.Tensor]:
+    return {key: torch.from_numpy(tensor) for key, tensor in load_file(path).items()}
+
+
+def _optimizer(adapter: dict[str, torch.Tensor]) -> dict[str, object]:
+    """The state of a real optimiser of one tensor, after a step."""
+    weight = torch.nn.Parameter(next(iter(adapter.values())).clone())
+    weight.grad = torch.ones_like(weight)
+    optimizer = torch.optim.AdamW([weight])
+    optimizer.step()
+    return optimizer.state_dict()
+
+
+def _clip() -> dict[str, torch.Tensor]:
+    """LoRA of a projection of a text encoder."""
+    module = "base_model.model.encoder.layers.0.self_attn.q_proj"
+    numbers = torch.Generator().manual_seed(0)
+    return {
+        f"{module}.lora_A.weight": torch.randn(4, 768, generator=numbers),
+        f"{module}.lora_B.weight": torch.randn(768, 4, generator=numbers),
+    }
+
+
+def _save_states(folder: Path, adapter: dict[str, torch.Tensor]) -> None:
+    """What Accelerate's ``save_state`` writes beside the weights (accelerate 1.15, checkpointing.py)."""
+    torch.save(_optimizer(adapter), folder / "optimizer.bin")
+    torch.save({"last_epoch": 4}, folder / "scheduler.bin")
+    states = {
+        "step": 500,
+        "random_state": random.Random(0).getstate(),
+        "numpy_random_seed": np.random.RandomState(0).get_state(),
+        "torch_manual_seed": torch.Generator().manual_seed(0).get_state(),
+    }
+    torch.save(states, folder / "random_states_0.pkl")
+
+
+def _save_sharded(folder: Path, tensors: dict[str, torch.Tensor]) -> None:
+    """``pytorch_model.bin`` in two shards, as ``save_model`` with a ``max_shard_size`` writes it."""
+    folder.mkdir()
+    keys = [*tensors]
+    halves = (keys[: len(keys) // 2], keys[len(keys) // 2 :])
+    names = [f"pytorch_model-0000{number}-of-00002.bin" for number in (1, 2)]
+    for name, half in zip(names, halves, strict=True):
+        torch.save({key: tensors[key] for key in half}, folder / name)
+    weight_map = {key: name for name, half in zip(names, halves, strict=True) for key in half}
+    index = {"metadata": {"total_size": 0}, "weight_map": weight_map}
+    path = folder / "pytorch_model.bin.index.json"
+    path.write_text(json.dumps(index), encoding="utf-8")
+
+
+def _damage(source: Path, target: Path) -> None:
+    """A copy in which one bit of the weights is another."""
+    data = bytearray(source.read_bytes())
+    data[data.index(b"/data/0") + 200] ^= 1
+    target.write_bytes(data)
 
 
 def _trained(tensor: np.ndarray) -> np.ndarray:
