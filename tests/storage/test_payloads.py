@@ -59,7 +59,7 @@ PLAIN = {
     "bytes": [b"", b"\x00\xff", b"x" * 300, b"x" * 70_000, bytearray(b"\x80abc"), bytearray()],
     "containers": [(), (1,), (1, 2), (1, 2, 3), (1, 2, 3, 4), [], {}, set(), {1, "a"}, frozenset({2})],
     "nested": {"a": {"b": {"c": [{"d": ({"e": 1},)}]}}},
-    1: "keys", 2.5: "of", None: "any", True: "kind", (1, 2): "of tuples", b"x": "of bytes",
+    1: "keys", 2.5: "of", None: "any", (1, 2): "of tuples", b"x": "of bytes",
     frozenset({1}): "of sets",
     "long list": [float(n) for n in range(5000)],
     "ranges": [range(3), range(0, 10, 2), slice(1, 2)],
@@ -213,9 +213,11 @@ TEXT = tuple(f"text_model.encoder.layers.0.self_attn.{n}_proj" for n in "qkv")
 
 @pytest.mark.parametrize(
     "names",
-    [("unet", "text_encoder"), ("unet_lora", "text_encoder_lora"), ("unet_state_dict", "text_encoder_state_dict"),
-     ("unet_lora_layers", "text_encoder_lora_layers")],
-)  # fmt: skip
+    [
+        (f"unet{ending}", f"text_encoder{ending}")
+        for ending in ("", "_lora", "_state_dict", "_lora_layers")
+    ],
+)
 def test_components_have_their_parts_and_configurations(
     names: tuple[str, str], tmp_path: Path
 ) -> None:
@@ -375,11 +377,23 @@ def test_a_distributed_checkpoint_is_named_with_the_command_that_gathers_it(
 @pytest.mark.parametrize(
     ("files", "named", "word"),
     [
-        (("latest", "zero_to_fp32.py", "global_step5/mp_rank_00_model_states.pt"), "DeepSpeed", "zero_to_fp32.py"),
-        (("mp_rank_00_model_states.pt", "zero_pp_rank_0_mp_rank_00_optim_states.pt"), "DeepSpeed", "zero_to_fp32"),
-        (("pytorch_model_fsdp_rank0.bin", "pytorch_model_fsdp_rank1.bin"), "FSDP", "FULL_STATE_DICT"),
+        (
+            ("latest", "zero_to_fp32.py", "global_step5/mp_rank_00_model_states.pt"),
+            "DeepSpeed",
+            "zero_to_fp32.py",
+        ),
+        (
+            ("mp_rank_00_model_states.pt", "zero_pp_rank_0_mp_rank_00_optim_states.pt"),
+            "DeepSpeed",
+            "zero_to_fp32",
+        ),
+        (
+            ("pytorch_model_fsdp_rank0.bin", "pytorch_model_fsdp_rank1.bin"),
+            "FSDP",
+            "FULL_STATE_DICT",
+        ),
     ],
-)  # fmt: skip
+)
 def test_parts_of_several_processes_are_named(
     files: tuple[str, ...], named: str, word: str, tmp_path: Path
 ) -> None:
