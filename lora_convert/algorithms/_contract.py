@@ -39,6 +39,12 @@ class Algebra(Protocol):
     def stack_rows(self, module: str, parts: Sequence[Part], facts: Facts) -> Factors:
         """ΔWs one above the other; the parts' scales may differ."""
 
+    def merged(self, module: str, base: Mapping[str, Expr], factors: Factors) -> dict[str, Expr]:
+        """What a base module's ``weight`` and ``bias`` become, in their own dtypes.
+
+        Only what changes is given. ShapeError where the base is not one that these factors fit.
+        """
+
     def check(self, module: str, tensors: Mapping[str, Expr]) -> None:
         """Raise ShapeError where the tensors of a module do not fit together."""
 

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from lora_convert.algorithms import lora
 from lora_convert.algorithms._contract import Factors, Part
 from lora_convert.errors import NotExpressibleError, ShapeError
-from lora_convert.tensors.build import cast, rows, stack
+from lora_convert.tensors.build import cast, reshaped, rows, stack
 from lora_convert.tensors.dtypes import common
+from lora_convert.tensors.expr import Directed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -72,6 +73,16 @@ def stack_rows(module: str, parts: Sequence[Part], facts: Facts) -> Factors:
     dtype = common(magnitude.dtype for magnitude in present)
     stacked = stack(*(cast(magnitude, dtype) for magnitude in present))
     return _with_magnitude(lora.stack_rows(module, parts, facts), stacked)
+
+
+def merged(module: str, base: Mapping[str, Expr], factors: Factors) -> dict[str, Expr]:
+    """The changed weight, brought to its magnitude; the bias as a LoRA changes it."""
+    tensors = lora.merged(module, base, factors)
+    weight, magnitude = base["weight"], factors.tensors["magnitude"]
+    if not by_output(magnitude):
+        magnitude = reshaped(magnitude, (1, weight.shape[1], *(1,) * (len(weight.shape) - 2)))
+    changed = Directed(lora.changed(module, weight, factors), magnitude)
+    return {**tensors, "weight": cast(changed, weight.dtype)}
 
 
 def _with_magnitude(factors: Factors, magnitude: Expr) -> Factors:

@@ -10,14 +10,15 @@ same, else puts the downs above one another and makes ``up`` block-diagonal.
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING
 
 from lora_convert.adapter import Scale
 from lora_convert.algorithms._contract import Factors, Part
 from lora_convert.errors import ShapeError
-from lora_convert.tensors.build import cast, columns, padded, rows, stack, times
+from lora_convert.tensors.build import cast, columns, padded, reshaped, rows, stack, times
 from lora_convert.tensors.dtypes import FLOATS, common
-from lora_convert.tensors.expr import Contracted, Expr, Shape, Zeros
+from lora_convert.tensors.expr import Contracted, Expr, Product, Shape, Sum, Zeros
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -126,6 +127,31 @@ def stack_rows(module: str, parts: Sequence[Part], facts: Facts) -> Factors:
         stacked["bias"] = _stacked_bias(plain, scale, dtype)
     rank_now = stacked["down"].shape[0]
     return Factors(stacked, Scale(scale.alpha_at(rank_now), rank_now) if not shared else scale)
+
+
+def merged(module: str, base: Mapping[str, Expr], factors: Factors) -> dict[str, Expr]:
+    """``weight + scale · up · down`` and ``bias + scale · bias``, added in fp32 and rounded once."""
+    tensors = {"weight": cast(changed(module, base["weight"], factors), base["weight"].dtype)}
+    bias = factors.tensors.get("bias")
+    if bias is not None:
+        if "bias" not in base or base["bias"].shape != bias.shape:
+            raise ShapeError(module, f"its trained bias {list(bias.shape)} has none in the base")
+        total = Sum(base["bias"], times(bias, factors.scale.value))
+        tensors["bias"] = cast(total, base["bias"].dtype)
+    return tensors
+
+
+def changed(module: str, weight: Expr, factors: Factors) -> Expr:
+    """``weight + scale · up · down``, not yet rounded. 1×1 convolutions may be written as matrices."""
+    tensors, scale = without_mid(factors)
+    change = Product(tensors["up"], tensors["down"], scale.value)
+    alike = change.shape[:2] == weight.shape[:2] and prod(change.shape) == prod(weight.shape)
+    if not alike or weight.dtype not in FLOATS:
+        raise ShapeError(
+            module,
+            f"changes a weight of {list(change.shape)}; the base has {weight.dtype} {list(weight.shape)}",
+        )
+    return Sum(weight, reshaped(change, weight.shape))
 
 
 def _stacked_bias(parts: Sequence[Part], scale: Scale, dtype: str) -> Expr:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lora_convert.algorithms import Factors
 from lora_convert.algorithms.lora import without_mid
-from lora_convert.tensors.expr import Zeros
-from lora_convert.tensors.norms import Product, product_difference, vector_difference
+from lora_convert.tensors.expr import Product, Zeros
+from lora_convert.tensors.norms import product_difference, vector_difference
 
 if TYPE_CHECKING:
     from lora_convert.adapter import Adapter, Delta

@@ -11,13 +11,16 @@ from lora_convert.tensors.expr import (
     Cast,
     Columns,
     Contracted,
+    Directed,
     Expr,
     Padded,
+    Product,
     Reshaped,
     Rows,
     Scalar,
     Shape,
     Stack,
+    Sum,
     Times,
     Zeros,
 )
@@ -46,6 +49,12 @@ def rows(of: Expr, start: int, stop: int) -> Expr:
             return Zeros(dtype, (stop - start, *shape[1:]))
         case Contracted(mid, down):
             return Contracted(rows(mid, start, stop), down)
+        case Product(up, down, factor):
+            return Product(rows(up, start, stop), down, factor)
+        case Sum(first_one, second):
+            return Sum(rows(first_one, start, stop), rows(second, start, stop))
+        case Directed(inner, magnitude) if of.by_row:
+            return Directed(rows(inner, start, stop), rows(magnitude, start, stop))
         case Reshaped(inner, shape) if inner.shape[0] == shape[0]:
             return reshaped(rows(inner, start, stop), (stop - start, *shape[1:]))
         case _:

@@ -12,13 +12,16 @@ from lora_convert.tensors.expr import (
     Cast,
     Columns,
     Contracted,
+    Directed,
     Expr,
     Held,
     Padded,
+    Product,
     Reshaped,
     Rows,
     Scalar,
     Stack,
+    Sum,
     Times,
     Zeros,
 )
@@ -91,15 +94,39 @@ def evaluate(expr: Expr, read: Read) -> Array:
             plain = flat.view(f"u{flat.itemsize}")  # numpy cannot step through ml_dtypes' kinds
             turned = numpy.lib.stride_tricks.as_strided(plain, shape, steps, writeable=False)
             return turned.view(flat.dtype)
+        case Product(up, down, factor):
+            exact = numpy_dtype(expr.dtype)
+            outer = evaluate(up, read).astype(exact).reshape(up.shape[0], -1)
+            inside = evaluate(down, read).astype(exact).reshape(down.shape[0], -1)
+            return numpy.asarray((outer @ inside) * exact.type(factor)).reshape(expr.shape)
+        case Sum(first, second):
+            exact = numpy_dtype(expr.dtype)
+            total = evaluate(first, read).astype(exact) + evaluate(second, read).astype(exact)
+            return numpy.asarray(total)
+        case Directed(inner, magnitude):
+            return _directed(
+                evaluate(inner, read), evaluate(magnitude, read), numpy_dtype(expr.dtype)
+            )
         case Contracted(mid, down):
             core = evaluate(mid, read).astype(numpy_dtype(expr.dtype))
             factors = evaluate(down, read).astype(core.dtype).reshape(down.shape[0], -1)
             return numpy.asarray(numpy.einsum("rqhw,qi->rihw", core, factors, optimize=False))
 
 
+def _directed(values: Array, magnitude: Array, dtype: numpy.dtype[Any]) -> Array:
+    import numpy
+
+    by_row = magnitude.ndim == 1
+    axes = tuple(axis for axis in range(values.ndim) if axis != (0 if by_row else 1))
+    norms = numpy.sqrt(numpy.square(values, dtype="float64").sum(axes, keepdims=True))
+    lengths = magnitude.reshape(-1, *(1,) * (values.ndim - 1)) if by_row else magnitude
+    return numpy.asarray((lengths / norms).astype(dtype) * values.astype(dtype))
+
+
 def computed_blocks(expr: Expr, read: Read) -> Iterator[bytes]:
     """The bytes of `expr`, in blocks of whole rows of about `BLOCK` bytes."""
-    if not expr.shape or isinstance(expr, Strided):  # parts of the latter lie all over the file
+    whole = isinstance(expr, Strided) or (isinstance(expr, Directed) and not expr.by_row)
+    if not expr.shape or whole:  # parts of those need all of it
         yield evaluate(expr, read).tobytes()
         return
     height = expr.shape[0]

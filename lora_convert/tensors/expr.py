@@ -170,6 +170,67 @@ class Contracted:
         return (self.mid.shape[0], self.down.shape[1], *self.mid.shape[2:])
 
 
+@dataclass(frozen=True)
+class Product:
+    """``factor · up · down``: the change that a LoRA makes to a weight, in fp32 (fp64 for fp64).
+
+    ``up`` is (O, r) or (O, r, 1, 1), ``down`` (r, I) or (r, I, kh, kw); the result has the weight's shape.
+    """
+
+    up: Expr
+    down: Expr
+    factor: float
+
+    @property
+    def dtype(self) -> str:
+        return common((self.up.dtype, self.down.dtype, "F32"))
+
+    @property
+    def shape(self) -> Shape:
+        return (self.up.shape[0], *self.down.shape[1:])
+
+
+@dataclass(frozen=True)
+class Sum:
+    """Two tensors of one shape, added in fp32 (fp64 for fp64)."""
+
+    first: Expr
+    second: Expr
+
+    @property
+    def dtype(self) -> str:
+        return common((self.first.dtype, self.second.dtype, "F32"))
+
+    @property
+    def shape(self) -> Shape:
+        return self.first.shape
+
+
+@dataclass(frozen=True)
+class Directed:
+    """A tensor whose directions are kept and whose norms are replaced: ``m · W / ‖W‖`` (DoRA).
+
+    A magnitude (O) has one element for each row; one of (1, I, …) has one for each column. Norms are
+    taken in float64.
+    """
+
+    of: Expr
+    magnitude: Expr
+
+    @property
+    def dtype(self) -> str:
+        return common((self.of.dtype, self.magnitude.dtype, "F32"))
+
+    @property
+    def shape(self) -> Shape:
+        return self.of.shape
+
+    @property
+    def by_row(self) -> bool:
+        """Whether the norms run over rows, so that rows can be computed by themselves."""
+        return len(self.magnitude.shape) == 1
+
+
 Expr: TypeAlias = (
     Source
     | Rows
@@ -184,6 +245,9 @@ Expr: TypeAlias = (
     | Held
     | Strided
     | Contracted
+    | Product
+    | Sum
+    | Directed
 )
 
 Stored: TypeAlias = Source | Strided | Held

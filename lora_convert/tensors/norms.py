@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from math import isnan, sqrt
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from lora_convert.tensors.build import reshaped, rows
 from lora_convert.tensors.evaluate import evaluate
+from lora_convert.tensors.expr import Product
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,21 +19,13 @@ _STEP = 1 << 18
 """Elements of a factor held at a time."""
 
 
-class Product(NamedTuple):
-    """scale · up · down."""
-
-    up: Expr
-    down: Expr
-    scale: float
-
-
 def product_difference(one: Product, other: Product, read: Read) -> float:
     """‖one − other‖ / ‖one‖, Frobenius; zero where both are zero, infinite where shapes differ.
 
     Elements that are not finite must stand at the same places and are left out; else the difference is
     infinite.
     """
-    one, other = (Product(_flat(p.up), _flat(p.down), p.scale) for p in (one, other))
+    one, other = (Product(_flat(p.up), _flat(p.down), p.factor) for p in (one, other))
     if (one.up.shape[0], one.down.shape[1]) != (other.up.shape[0], other.down.shape[1]):
         return float("inf")
     if one.up.shape[1] == other.up.shape[1]:
@@ -54,7 +47,7 @@ def _of_one_rank(one: Product, other: Product, read: Read) -> float:
     for first, second in _pairs(one.up, other.up, read):
         if not _same_gaps(first, second):
             return float("inf")
-        ours, theirs = first * one.scale, second * other.scale
+        ours, theirs = first * one.factor, second * other.factor
         side = numpy.hstack([ours - theirs, theirs])
         ups += side.T @ side
         norm += ours.T @ ours
@@ -73,7 +66,7 @@ def _of_two_ranks(one: Product, other: Product, read: Read) -> float:
     """By QR of the factors side by side: the norm is that of a small matrix."""
     import numpy
 
-    up = numpy.hstack([_whole(one.up, read) * one.scale, _whole(other.up, read) * -other.scale])
+    up = numpy.hstack([_whole(one.up, read) * one.factor, _whole(other.up, read) * -other.factor])
     down = numpy.vstack([_whole(one.down, read), _whole(other.down, read)])
     rank = one.up.shape[1]
     return _ratio(_product_norm(up, down), _product_norm(up[:, :rank], down[:rank]))

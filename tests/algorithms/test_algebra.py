@@ -12,7 +12,8 @@ from lora_convert.algorithms import ALGORITHMS, Factors, Part
 from lora_convert.algorithms.lora import without_mid
 from lora_convert.errors import NotExpressibleError, ShapeError
 from lora_convert.storage.probe import ByteFacts
-from lora_convert.tensors.evaluate import evaluate, held, product
+from lora_convert.tensors.build import rows
+from lora_convert.tensors.evaluate import computed_blocks, evaluate, held, product
 from lora_convert.tensors.expr import Expr, Padded
 from lora_convert.tensors.ranges import Range
 
@@ -154,3 +155,67 @@ def test_dora_by_input_moves_whole_or_not_at_all() -> None:
 def test_factors_that_do_not_fit_are_refused(arrays: dict[str, np.ndarray]) -> None:
     with pytest.raises(ShapeError):
         ALGORITHMS["lora"].algebra.check("m", factors(Scale(1, 1), **arrays).tensors)
+
+
+def test_a_base_weight_becomes_itself_and_its_change() -> None:
+    weight, bias = array(8, 5), array(8)
+    made = factors(Scale(2, 4), down=array(4, 5), up=array(8, 4), bias=array(8))
+    base = {"weight": held(weight), "bias": held(bias)}
+    merged = ALGORITHMS["lora"].algebra.merged("m", base, made)
+    np.testing.assert_allclose(evaluate(merged["weight"], read), weight + change(made), atol=1e-6)
+    trained = evaluate(made.tensors["bias"], read)
+    np.testing.assert_allclose(evaluate(merged["bias"], read), bias + 0.5 * trained, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(8, 5), (8, 5, 1, 1)])
+@pytest.mark.parametrize("ones", [(), (1, 1)])
+def test_small_convolutions_are_merged_in_either_shape(
+    shape: tuple[int, ...], ones: tuple[int, ...]
+) -> None:
+    weight = array(*shape)
+    made = factors(Scale(1, 2), down=array(2, 5, *ones), up=array(8, 2, *ones))
+    merged = ALGORITHMS["lora"].algebra.merged("m", {"weight": held(weight)}, made)["weight"]
+    wanted = weight + change(made).reshape(shape)
+    np.testing.assert_allclose(evaluate(merged, read), wanted, atol=1e-6)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("kernel", [(), (3, 3)])
+def test_a_magnitude_is_the_norm_of_what_is_merged(axis: int, kernel: tuple[int, ...]) -> None:
+    weight, size = array(8, 5, *kernel), (8, 5)[axis]
+    magnitude = np.abs(array(size)) if axis == 0 else np.abs(array(1, size, *(1 for _ in kernel)))
+    ups = array(8, 2, *(1 for _ in kernel))
+    made = factors(Scale(1, 2), down=array(2, 5, *kernel), up=ups, magnitude=magnitude)
+    merged = ALGORITHMS["dora"].algebra.merged("m", {"weight": held(weight)}, made)["weight"]
+    values = evaluate(merged, read).astype("float64")
+    others = tuple(other for other in range(values.ndim) if other != axis)
+    norms = np.sqrt((values**2).sum(others))
+    np.testing.assert_allclose(norms, magnitude.ravel(), rtol=1e-6)
+    plain = weight + change(factors(Scale(1, 2), down=evaluate(made.tensors["down"], read), up=ups))
+    lengths = np.sqrt((plain**2).sum(others, keepdims=True))
+    directions = values / np.sqrt((values**2).sum(others, keepdims=True))
+    np.testing.assert_allclose(directions, plain / lengths, atol=1e-6)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_rows_of_a_merged_weight_are_computed_by_themselves(algorithm: str) -> None:
+    made = factors(
+        Scale(1, 2),
+        down=array(2, 5),
+        up=array(8, 2),
+        **({"magnitude": np.abs(array(8))} if algorithm == "dora" else {}),
+    )
+    base = {"weight": held(array(8, 5).astype("float16"))}
+    merged = ALGORITHMS[algorithm].algebra.merged("m", base, made)["weight"]
+    assert merged.dtype == "F16"
+    whole = evaluate(merged, read)
+    parts = [evaluate(rows(merged, start, start + 3), read) for start in (0, 3)]
+    np.testing.assert_array_equal(np.concatenate([*parts, whole[6:]]), whole)
+    assert b"".join(computed_blocks(merged, read)) == whole.tobytes()
+
+
+def test_a_base_of_other_shapes_is_refused() -> None:
+    made = factors(Scale(1, 2), down=array(2, 5), up=array(8, 2))
+    for shape in ((8, 6), (5, 8), (8, 5, 3, 3), (8,)):
+        with pytest.raises(ShapeError, match="the base has"):
+            ALGORITHMS["lora"].algebra.merged("m", {"weight": held(array(*shape))}, made)
