@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from lora_convert.errors import InputError, VerificationError
 from lora_convert.planning import SHARED_BLOCK
+from lora_convert.storage.copying import copy_range
 from lora_convert.storage.files import BLOCK, SourceFile
 from lora_convert.storage.positions import read_at, write_at
 from lora_convert.storage.probe import blocks
@@ -70,7 +70,8 @@ def write_tensor_file(
     copied = _coalesced(ranges)
     for copy in copied:
         for step in _steps(copy):
-            _copy(checkpoint, step, descriptor)
+            source = checkpoint.files[step.source.file]
+            copy_range(source, step.source.start, step.source.size, descriptor, step.place)
             progress(step.source.size)
     return Written(head, tuple(copied), tuple(computed))
 
@@ -141,35 +142,6 @@ def _steps(copy: Copied) -> Iterator[Copied]:
         size = min(size, copy.source.size - at)
         yield Copied(Range(copy.source.file, copy.source.start + at, size), copy.place + at)
         at, size = at + size, STEP
-
-
-def _copy(checkpoint: Checkpoint, copy: Copied, descriptor: int) -> None:
-    source = checkpoint.files[copy.source.file]
-    # where the places differ within a page the kernel writes every page twice, and reading is faster
-    alike = (copy.place - copy.source.start) % SHARED_BLOCK == 0
-    done = _copy_in_kernel(source.descriptor, copy, descriptor) if alike else 0
-    for block in source.blocks(copy.source.start + done, copy.source.size - done):
-        write_at(descriptor, block, copy.place + done)
-        done += len(block)
-
-
-def _copy_in_kernel(source: int, copy: Copied, descriptor: int) -> int:
-    """Copy without passing the bytes through this process; returns how many, 0 where it cannot.
-
-    An error only ends this way of copying: reading and writing the rest tells whose fault it is.
-    """
-    if not hasattr(os, "copy_file_range"):
-        return 0
-    done, (_, start, size), place = 0, copy.source, copy.place
-    while done < size:
-        try:
-            moved = os.copy_file_range(source, descriptor, size - done, start + done, place + done)
-        except OSError:
-            return done
-        if not moved:
-            return done
-        done += moved
-    return done
 
 
 def check_written(
