@@ -18,6 +18,7 @@
     ├── OutputError
     │   ├── DestinationExistsError            exit 5   also FileExistsError
     │   ├── NotEnoughSpaceError               exit 1   also OSError
+    │   ├── LockedError                       exit 5
     │   └── VerificationError                 exit 1
     ├── OptionError                           exit 2   also ValueError
     ├── HubError                              exit 1   also OSError
@@ -241,6 +242,22 @@ class NotEnoughSpaceError(OutputError, OSError):
         self.free = free
         super().__init__(
             f"{path}: needs {needed:,} bytes, {free:,} are free", hint="choose another disk with -o"
+        )
+
+
+class LockedError(OutputError):
+    """Another run writes into the same folder; ``pid`` and ``host`` are what it says of itself."""
+
+    exit_code = EXIT_REFUSED
+
+    def __init__(self, path: str, *, pid: str = "", host: str = "") -> None:
+        self.path = path
+        self.pid = pid
+        self.host = host
+        super().__init__(
+            f"{path}: another run is writing there",
+            why=f"process {pid} on {host} holds its lock" if pid and host else "",
+            hint="wait until it has ended, then run the command again",
         )
 
 
