@@ -49,7 +49,7 @@ EXITS = {
     errors.EXIT_USAGE: "usage: an option is wrong, or a path does not exist",
     errors.EXIT_PARTIAL: "partial: some of several paths failed",
     errors.EXIT_UNRECOGNISED: "not recognised: sound, but not an adapter this version can explain",
-    errors.EXIT_REFUSED: "refused: it would lose, replace or run something, the target cannot say it, or another run is at it",
+    errors.EXIT_REFUSED: "refused: it would lose, replace or run something, cannot say it, or is locked",
     errors.EXIT_INTERRUPTED: "interrupted",
 }
 
