@@ -18,8 +18,12 @@ from lora_convert.storage.pickled import (
 )
 
 MAX_BULK = 1 << 26
-"""Elements and characters that rules are given."""
+"""Characters that rules are given; an element of a container counts as `_ELEMENT` of them."""
+_ELEMENT = 32
+MAX_MEMO = 1 << 21
+"""Values that are kept, for which a list serves: hashes of numbers can be chosen to collide."""
 MARK = object()
+_NOTHING = object()
 
 
 class RefusedError(Exception):
@@ -37,7 +41,8 @@ class Machine:
         self.data = data
         self.at = 0
         self.stack: list[Any] = []
-        self.memo: dict[int, Any] = {}
+        self.memo: list[Any] = []
+        self.kept = 0
         self.bulk = MAX_BULK
         self.tensors: list[Tensor] = []
 
@@ -98,13 +103,19 @@ class Machine:
 
     def keep(self, index: int) -> None:
         """Remember the value on top."""
+        memo = self.memo
         if self.stack[-1] is MARK:
             raise MalformedError("a mark is taken for a value")
-        self.memo[index] = self.stack[-1]
+        if index >= len(memo):
+            if index >= MAX_MEMO:
+                raise MalformedError(f"it keeps a value as number {index:,}")
+            memo += [_NOTHING] * (index + 1 - len(memo))
+        self.kept += memo[index] is _NOTHING
+        memo[index] = self.stack[-1]
 
     def recall(self, index: int) -> None:
         """Put a remembered value on the stack."""
-        if index not in self.memo:
+        if index >= len(self.memo) or self.memo[index] is _NOTHING:
             raise MalformedError(f"it recalls the value {index}, which it never kept")
         self.stack.append(self.memo[index])
 
@@ -132,9 +143,10 @@ class Machine:
     def spend(self, arguments: Any, depth: int) -> None:
         """Count what a rule is given, so that it cannot be given the same again and again."""
         if isinstance(arguments, (tuple, list, dict, str, bytes)):
-            self.bulk -= len(arguments)
+            each = 1 if isinstance(arguments, (str, bytes)) else _ELEMENT
+            self.bulk -= each * len(arguments)
             if self.bulk < 0:
-                raise MalformedError(f"it makes more than {MAX_BULK:,} elements")
+                raise MalformedError("it makes the same of the same again and again")
             if depth and type(arguments) is tuple:
                 for argument in arguments:
                     self.spend(argument, depth - 1)

@@ -26,6 +26,10 @@ class Record:
         self.arguments = arguments
         self.state: Any = None
 
+    def __str__(self) -> str:
+        """What it would have been: the same in every run."""
+        return f"<{self.path}>"
+
 
 class Storage(NamedTuple):
     """Elements that lie in an entry of their own."""
@@ -48,6 +52,8 @@ class Tensor(NamedTuple):
 
 LIMIT = 1 << 63
 """Of lengths, strides and places."""
+_MOST_BITS = 128
+"""Of a number that is a key."""
 
 
 class MalformedError(Exception):
@@ -167,12 +173,13 @@ def text_as_bytes(text: str, encoding: str) -> bytes:
 
 
 def key_of(value: object) -> object:
-    """`value` if its hash costs little and cannot be chosen to collide, else a record of it."""
-    if type(value) is int:
-        return value if -(1 << 63) <= value < 1 << 64 else Record("key", (value,))
-    return (
-        value if type(value) in {str, float, bool, bytes, type(None)} else Record("key", (value,))
-    )
+    """What stands for a key: numbers as their text, as in JSON, and anything but texts as a record.
+
+    The hash of what stays cannot be chosen to collide, and costs little.
+    """
+    if type(value) is float or (type(value) is int and value.bit_length() <= _MOST_BITS):
+        return str(value)
+    return value if type(value) in {str, bytes, bool, type(None)} else Record("key", (value,))
 
 
 def mapping(items: Any = ()) -> dict[Any, Any]:

@@ -149,7 +149,7 @@ _OPERATIONS: dict[int, Callable[[Machine], None]] = {
     ord("j"): lambda m: m.recall(m.number("<I")),
     ord("q"): lambda m: m.keep(m.number("<B")),
     ord("r"): lambda m: m.keep(m.number("<I")),
-    0x94: lambda m: m.keep(len(m.memo)),  # MEMOIZE
+    0x94: lambda m: m.keep(m.kept),  # MEMOIZE
 }
 
 
