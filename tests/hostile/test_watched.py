@@ -94,6 +94,13 @@ def test_what_is_looked_for_is_seen(what: str, tmp_path: Path) -> None:
     assert [act for act in seen.acts if act.startswith(event)], seen
 
 
+def test_files_that_are_read_are_seen(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "given").write_bytes(b"")
+    code = "import os; os.close(os.open(writable + '/../given', os.O_RDONLY)); os.listdir(writable)"
+    assert watched([], tmp_path / "out", code=code).opened == (str(tmp_path / "given"),)
+
+
 def test_what_may_be_done_is_not_told_of(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     code = "import os, fractions; open(writable + '/x', 'w').close(); os.remove(writable + '/x')"

@@ -7,8 +7,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ import pytest
 
 import lora_convert
 from lora_convert.errors import (
+    CorruptCheckpointError,
     LoraConvertError,
     NotEnoughSpaceError,
     OutputError,
@@ -23,6 +22,7 @@ from lora_convert.errors import (
 )
 from lora_convert.storage import atomic, renaming, writer
 from lora_convert.storage.positions import write_at
+from tests.storage.faults import FAILURES, failing
 from tests.storage.making import peft_folder
 
 CALLS = [
@@ -30,26 +30,6 @@ CALLS = [
     for name in ("open", "pwrite", "copy_file_range", "fsync", "link", "rename", "mkdir")
     if hasattr(os, name)
 ]
-FAILURES = ("ENOSPC", "EIO", "EDQUOT", "EFBIG", "EROFS", "EACCES")
-
-
-@contextmanager
-def failing(name: str, code: int, after: int) -> Iterator[list[int]]:
-    """The call of `name` number `after`, and all later ones, fail; the list counts them."""
-    real: Callable[..., Any] = getattr(os, name)
-    count = [0]
-
-    def fail_at(*how: Any, **more: Any) -> Any:
-        if name == "open" and not how[1] & os.O_CREAT:
-            return real(*how, **more)  # reading does not fail here
-        count[0] += 1
-        if count[0] > after:
-            raise OSError(code, os.strerror(code))
-        return real(*how, **more)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, name, fail_at)
-        yield count
 
 
 def files_in(folder: Path) -> set[str]:
@@ -95,6 +75,32 @@ def test_every_call_can_fail(
                 break
         else:
             pytest.fail(f"{name} is called more than 30 times")
+
+
+@pytest.mark.skipif(not hasattr(os, "pread"), reason="read by seeking")
+@pytest.mark.parametrize("to", ["kohya", "peft", "bf16"])
+def test_every_read_can_fail(to: str, tmp_path: Path) -> None:
+    """Of a source, and of what was written: the error tells which, and nothing is left."""
+    source = peft_folder(tmp_path / "a")
+    kohya = lora_convert.convert(str(source), "kohya", output=str(tmp_path / "k.safetensors"))
+    how = {"to": "diffusers", "dtype": "bf16"} if to == "bf16" else {"to": to}
+    origin = kohya.output if to == "peft" else str(source)
+    told = set()
+    for after in range(200):
+        place = tmp_path / f"{after}"
+        with failing("pread", errno.EIO, after) as count:
+            try:
+                lora_convert.convert(origin, output=str(place / "o"), **how)
+            except (OutputError, CorruptCheckpointError) as error:
+                told.add(type(error))
+                assert "Input/output error" in str(error)
+                assert str(tmp_path) in str(error)
+                assert not place.exists()
+        if count[0] <= after:
+            break
+    else:
+        pytest.fail("pread is called more than 200 times")
+    assert told == {OutputError, CorruptCheckpointError}
 
 
 @pytest.mark.parametrize("failure", FAILURES)
