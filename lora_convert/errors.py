@@ -14,6 +14,7 @@
     │   ├── NotExpressibleError               exit 5
     │   ├── IncompleteModuleError
     │   ├── ShapeError
+    │   ├── BaseMismatchError
     │   └── LossyConversionError              exit 5
     ├── OutputError
     │   ├── DestinationExistsError            exit 5   also FileExistsError
@@ -204,6 +205,20 @@ class ShapeError(ConversionError):
         self.module = module
         super().__init__(
             f"{module}: {problem}", hint="lora-convert inspect --health FILE lists such modules"
+        )
+
+
+class BaseMismatchError(ConversionError):
+    """An adapter changes modules that the base has not; ``modules`` lists them."""
+
+    def __init__(self, base: str, modules: Sequence[str]) -> None:
+        self.base = base
+        self.modules = tuple(modules)
+        super().__init__(
+            f"{base}: has no weight for {len(self.modules)} modules of the adapter,"
+            f" for example {self.modules[0]}",
+            why="the adapter was trained on another base, or is of another architecture",
+            hint="lora-convert inspect shows the adapter's architecture; give its base with --base",
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from lora_convert.tensors.expr import Held
 from lora_convert.tensors.source import Source, Strided
@@ -12,6 +12,18 @@ if TYPE_CHECKING:
     from lora_convert.storage.files import SourceFile
     from lora_convert.tensors.expr import Stored
     from lora_convert.tensors.ranges import Range
+
+
+class OpenFiles(Protocol):
+    """What expressions are read from: files by number."""
+
+    files: list[SourceFile]
+
+    def read(self, extent: Range) -> bytes:
+        """The bytes of a range."""
+
+    def check_unchanged(self) -> None:
+        """Raise CorruptCheckpointError where a file changed since it was opened."""
 
 
 class Joined:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from lora_convert.planning import TensorFile, TextFile
-    from lora_convert.storage.checkpoint import Checkpoint
+    from lora_convert.storage.joined import OpenFiles
     from lora_convert.tensors.expr import Expr
 
 STEP = 1 << 27
@@ -49,7 +49,7 @@ class Written(NamedTuple):
 
 
 def write_tensor_file(
-    descriptor: int, file: TensorFile, checkpoint: Checkpoint, progress: Callable[[int], None]
+    descriptor: int, file: TensorFile, checkpoint: OpenFiles, progress: Callable[[int], None]
 ) -> Written:
     """Write `file` to an empty descriptor; `progress` is told of bytes done.
 
@@ -145,7 +145,7 @@ def _steps(copy: Copied) -> Iterator[Copied]:
 
 
 def check_written(
-    descriptor: int, path: str, written: Written, checkpoint: Checkpoint, *, data: bool
+    descriptor: int, path: str, written: Written, checkpoint: OpenFiles, *, data: bool
 ) -> None:
     """Read a written file back: its header always, with `data` every byte too.
 
@@ -169,7 +169,7 @@ def check_written(
     checkpoint.check_unchanged()
 
 
-def _check_copy(descriptor: int, path: str, copy: Copied, checkpoint: Checkpoint) -> None:
+def _check_copy(descriptor: int, path: str, copy: Copied, checkpoint: OpenFiles) -> None:
     place = copy.place
     for block in checkpoint.files[copy.source.file].blocks(copy.source.start, copy.source.size):
         if read_at(descriptor, len(block), place) != block:
@@ -183,7 +183,7 @@ def _differs(path: str, what: str) -> VerificationError:
     )
 
 
-def same_as_file(file: TensorFile, checkpoint: Checkpoint, path: str) -> bool:
+def same_as_file(file: TensorFile, checkpoint: OpenFiles, path: str) -> bool:
     """Whether an existing file is, byte for byte, what `file` would be written as."""
     try:
         existing = SourceFile(path)
@@ -197,7 +197,7 @@ def same_as_file(file: TensorFile, checkpoint: Checkpoint, path: str) -> bool:
         existing.close()
 
 
-def _content(file: TensorFile, checkpoint: Checkpoint) -> Iterator[tuple[int, bytes]]:
+def _content(file: TensorFile, checkpoint: OpenFiles) -> Iterator[tuple[int, bytes]]:
     """What `file` would be written as, with places."""
     head = file.head()
     yield 0, head

@@ -1,0 +1,77 @@
+"""A base model's weights as an adapter changes them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from lora_convert.adapter import Scale
+from lora_convert.algorithms import ALGORITHMS, Factors
+from lora_convert.architectures import fill, find
+from lora_convert.errors import BaseMismatchError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from lora_convert.adapter import Delta
+    from lora_convert.architectures import Architecture
+    from lora_convert.tensors.expr import Expr
+
+
+class Merged(NamedTuple):
+    """All weights of a component."""
+
+    tensors: dict[str, Expr]
+    changed: frozenset[str]
+    """Names of those that the adapter changes."""
+
+
+def merge(
+    weights: Mapping[str, Expr],
+    deltas: Iterable[Delta],
+    architecture: Architecture | None,
+    *,
+    strength: float = 1.0,
+    where: str = "the base",
+) -> Merged:
+    """`weights`, by the names a pipeline's files give them, with every delta added `strength` times.
+
+    BaseMismatchError where a delta finds no weight, ShapeError where it finds one of another shape: the
+    adapter belongs to another base, and nothing of it may be left out. `where` is for messages.
+    """
+    tensors = dict(weights)
+    missing = []
+    for delta in deltas:
+        module = next(
+            (name for name in _names(delta, architecture) if f"{name}.weight" in weights), None
+        )
+        if module is None:
+            missing.append(delta.label)
+            continue
+        base = {
+            role: weights[f"{module}.{role}"]
+            for role in ("weight", "bias")
+            if f"{module}.{role}" in weights
+        }
+        factors = Factors(delta.tensors, _times(delta.scale, strength))
+        algebra = ALGORITHMS[delta.algorithm].algebra
+        for role, expr in algebra.merged(delta.label, base, factors).items():
+            tensors[f"{module}.{role}"] = expr
+    if missing:
+        raise BaseMismatchError(where, missing)
+    return Merged(
+        tensors, frozenset(name for name in tensors if tensors[name] is not weights[name])
+    )
+
+
+def _times(scale: Scale, strength: float) -> Scale:
+    return Scale(scale.alpha * strength, scale.divisor)
+
+
+def _names(delta: Delta, architecture: Architecture | None) -> Iterator[str]:
+    """What files of a pipeline may call a delta's module: Diffusers' name, or the class's."""
+    yield delta.module
+    entry, digits = find(architecture, delta.module, delta.component)
+    if entry is not None:
+        numbers = entry.wildcards(digits)
+        yield fill(entry.row.names("diffusers")[entry.member], numbers)
+        yield fill(entry.row.names("model")[entry.member], numbers)
