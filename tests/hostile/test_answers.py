@@ -33,6 +33,26 @@ def commands(source: str, out: str) -> Iterator[list[str]]:
     yield ["convert", "--to", "diffusers", "-o", f"{out}/d", "--losses", "refuse", "--", source]
 
 
+def of_many(source: str, out: str) -> Iterator[list[str]]:
+    """The commands that take several sources, and answer in a line for each."""
+    for shown in ([], ["--json"], ["--quiet"]):
+        yield ["inspect", *shown, "--", source, source]
+        yield ["inspect", "--names", *shown, "--", source, source]
+        yield ["convert", "--to", "peft", "-o", f"{out}/many", *shown, "--", source, source]
+        yield [
+            "convert",
+            "--to",
+            "kohya",
+            "-o",
+            f"{out}/many",
+            *shown,
+            "--dry-run",
+            "--",
+            source,
+            out,
+        ]
+
+
 def problems(found: Answer, source: str, command: list[str]) -> Iterator[str]:
     """What an error does not tell of: its file, its cause, or a code that scripts can use."""
     first = found.stderr.partition("\n")[0]
@@ -98,7 +118,8 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, ...]
     folder = tmp_path_factory.mktemp("steering")
     found = {}
     for name, source in steering(folder / "given").items():
-        for number, command in enumerate(commands(source, str(folder / f"out-{ascii(name)[1:9]}"))):
+        out = str(folder / f"out-{ascii(name)[1:9]}")
+        for number, command in enumerate((*commands(source, out), *of_many(source, out))):
             done = answer(command)
             found[f"{name}: {command[0]} {number}"] = (done.stdout, done.stderr)
             assert "--json" not in command or done.stdout.isascii()
