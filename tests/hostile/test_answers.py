@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -9,6 +10,7 @@ import sys
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -155,3 +157,37 @@ def test_nor_in_a_process_of_any_encoding(encoding: str, tmp_path: Path) -> None
     for data in (done.stdout, done.stderr):
         assert unsafe(data.decode(encoding)) == ""
         assert b"Traceback" not in data
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a terminal of POSIX")
+def test_nor_on_a_terminal(tmp_path: Path) -> None:
+    """There tables are drawn by a library, with escapes of its own unless the terminal knows none."""
+    given = steering(tmp_path)
+    chosen = [path for name, path in given.items() if " in a tensor" in name or " metadata" in name]
+    terminal, end = os.openpty()
+    shown = bytearray()
+    reader = Thread(target=_read_all, args=(terminal, shown))
+    reader.start()
+    for command in (
+        ["--", *chosen],
+        *(["--names", "--health", "--", path] for path in chosen[::6]),
+    ):
+        subprocess.run(
+            [sys.executable, "-m", "lora_convert", "inspect", *command],
+            stdout=end,
+            stderr=end,
+            timeout=60,
+            check=False,
+            env={**os.environ, "TERM": "dumb", "PYTHONIOENCODING": "utf-8"},
+        )
+    os.close(end)
+    reader.join()
+    os.close(terminal)
+    assert len(shown) > 1000
+    assert unsafe(shown.decode().replace("\r\n", "\n")) == ""
+
+
+def _read_all(terminal: int, shown: bytearray) -> None:
+    with contextlib.suppress(OSError):  # what a terminal says whose other end was closed
+        while data := os.read(terminal, 1 << 16):
+            shown += data
