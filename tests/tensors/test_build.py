@@ -106,3 +106,9 @@ def test_swapping_halves_twice_is_nothing() -> None:
 def test_arrays_in_memory_are_expressions_too() -> None:
     array = np.arange(12, dtype="float16").reshape(3, 4)
     np.testing.assert_array_equal(evaluate(build.rows(held(array), 1, 3), read), array[1:])
+
+
+def test_what_overflows_is_infinite_and_said_by_nobody_here() -> None:
+    with np.errstate(all="raise"):  # numpy would warn on stderr, in a command of ours
+        cast = evaluate(build.cast(held(np.array([1e6, 1.0], np.float32)), "F16"), read)
+    assert [*cast] == [np.inf, 1.0]
