@@ -59,22 +59,38 @@ def build(folder: Path) -> None:
     (folder / "loras").mkdir()
     for name in ("style", "no-scale", "rounded", "broken"):
         shutil.copy(folder / f"{name}.safetensors", folder / "loras")
-    _build_unfinished(folder, converted)
+    _build_trouble(folder / "trouble", load_file(folder / "style.safetensors"), converted)
     _build_torch(folder)
     _build_downloads(folder)
 
 
-def _build_unfinished(folder: Path, converted: dict[str, np.ndarray]) -> None:
-    """Adapters that load and do nothing, or harm."""
-    trouble = folder / "trouble"
-    trouble.mkdir()
-    fresh = {key: np.zeros_like(t) if ".lora_B." in key else t for key, t in converted.items()}
-    _save(trouble / "fresh.safetensors", fresh)
+def _build_trouble(
+    folder: Path, style: dict[str, np.ndarray], converted: dict[str, np.ndarray]
+) -> None:
+    """Adapters that do nothing or harm, and some that cannot be converted."""
+    folder.mkdir()
+    ups = [key for key in converted if ".lora_B." in key]
+    fresh = {key: np.zeros_like(t) if key in ups else t for key, t in converted.items()}
+    _save(folder / "fresh.safetensors", fresh)
     first = next(iter(converted))
-    _save(trouble / "diverged.safetensors", {**converted, first: converted[first] * np.nan})
-    first_up = next(key for key in converted if ".lora_B." in key)
-    half = {key: tensor for key, tensor in converted.items() if key != first_up}
-    _save(trouble / "half.safetensors", half)
+    _save(folder / "diverged.safetensors", {**converted, first: converted[first] * np.nan})
+    half = {key: tensor for key, tensor in converted.items() if key != ups[0]}
+    _save(folder / "half.safetensors", half)
+    mixed = {**converted, ups[0]: converted[ups[0]][:, :3]}
+    _save(folder / "mixed-ranks.safetensors", mixed)
+    large = {key: t * np.float32(1e6) if key in ups else t for key, t in converted.items()}
+    _save(folder / "large-values.safetensors", large)
+    columns = {
+        key.replace("lora_down.weight", "dora_scale"): np.ones((1, *t.shape[1:]), np.float32)
+        for key, t in style.items()
+        if key.endswith("lora_down.weight")
+    }
+    _save(folder / "column-dora.safetensors", {**style, **columns})
+    module = "lora_unet_blocks_0_self_attn_q"
+    wan = {f"{module}.lora_down.weight": (4, 16), f"{module}.lora_up.weight": (16, 4)}
+    _save(
+        folder / "wan.safetensors", {key: np.ones(shape, np.float32) for key, shape in wan.items()}
+    )
 
 
 def _build_torch(folder: Path) -> None:

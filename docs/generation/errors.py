@@ -1,0 +1,240 @@
+"""The page of errors: what each means, and a message that was really raised."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import contextlib
+import inspect
+import io
+import json
+import os
+import re
+import shlex
+import tempfile
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple, get_args
+from unittest import mock
+
+from generation.markdown import check_all, check_same, page, table
+from lora_convert import errors
+from lora_convert.cli import main
+from lora_convert.planning import LossKind
+from tests.docs.workbench import build
+
+EXITS = {
+    errors.EXIT_DONE: "done, or unchanged: the output was already what it should be",
+    errors.EXIT_FAILED: "failed: the input is broken, the output cannot be written, or two files differ",
+    errors.EXIT_USAGE: "usage: an option is wrong, or a path does not exist",
+    errors.EXIT_PARTIAL: "partial: some of several paths failed",
+    errors.EXIT_UNRECOGNISED: "not recognised: sound, but not an adapter this version can explain",
+    errors.EXIT_REFUSED: "refused: it would lose, replace or run something, cannot say it, or is locked",
+    errors.EXIT_INTERRUPTED: "interrupted",
+}
+
+ATTRIBUTES = {
+    "path": "the file or folder, as it was given or found",
+    "problem": "what is wrong, without the path",
+    "name": "what is asked for, `module.name`, or of an option, its name",
+    "known_as": "title of a format that is known by name only, or empty",
+    "examples": "some of the names",
+    "candidates": "architectures that fit, or that there are",
+    "choices": "what there is to choose from",
+    "keys": "all keys without a meaning",
+    "total": "number of keys in the file",
+    "module": "the module",
+    "missing": "roles of the tensors that are not there",
+    "losses": "each loss as a sentence",
+    "needed": "bytes that are needed",
+    "free": "bytes that are free",
+    "value": "what was given",
+    "extra": "name of the extra",
+    "base": "the base model's path",
+    "modules": "the modules",
+    "pid": "number of the process, or empty",
+    "host": "name of the machine, or empty",
+}
+
+
+class Case(NamedTuple):
+    """A situation in which an error is raised, on the files of ``tests/docs/workbench.py``."""
+
+    command: str
+    advice: str
+    full_disk: bool = False
+
+
+CASES = {
+    "CheckpointNotFoundError": Case(
+        "lora-convert inspect style.safetensor",
+        "Look at the spelling and at the folder you are in. Of a folder without weights the message names"
+        " the folder that has some.",
+    ),
+    "CorruptCheckpointError": Case(
+        "lora-convert inspect broken.safetensors",
+        "Download or save the file again; nothing of it is read. Where a document beside the weights"
+        " contradicts them, say what is right with `--scale-from`.",
+    ),
+    "UnsafePickleError": Case(
+        "lora-convert inspect unsafe.pt",
+        "[What to do with a refused file](../how-to/is-this-file-safe.md#what-to-do-with-a-refused-file).",
+    ),
+    "UnknownFormatError": Case(
+        "lora-convert to-diffusers downloads/embedding.safetensors",
+        "[Which file is this?](../how-to/which-file-is-this.md#what-the-other-lines-mean)",
+    ),
+    "UnknownArchitectureError": Case(
+        "lora-convert to-diffusers trouble/wan.safetensors",
+        "If it is one of those that are known, name it with `--architecture`. Else names with underscores"
+        " cannot be taken apart; formats with dots convert among each other without a table.",
+    ),
+    "AmbiguousCheckpointError": Case(
+        "lora-convert to-diffusers two-adapters.safetensors",
+        "Choose: `--adapter` for [several adapters in one file](../how-to/several-adapters.md), the file"
+        " instead of the folder for several files.",
+    ),
+    "UnexplainedKeysError": Case(
+        "lora-convert to-diffusers mystery.safetensors",
+        "[Exit code 4](../how-to/refused.md#exit-code-4-not-recognised). `inspect` still says what the other"
+        " keys are.",
+    ),
+    "NotExpressibleError": Case(
+        "lora-convert to-peft trouble/column-dora.safetensors",
+        "Write another format, most often `--to kohya`, which has a spelling for everything that is read.",
+    ),
+    "IncompleteModuleError": Case(
+        "lora-convert to-diffusers trouble/half.safetensors",
+        "Save or download the file again; of shards, give the index or the folder.",
+    ),
+    "ShapeError": Case(
+        "lora-convert to-diffusers trouble/mixed-ranks.safetensors",
+        "The file was edited or merged wrongly. Take it from where it was made.",
+    ),
+    "LossyConversionError": Case(
+        "lora-convert to-kohya no-scale.safetensors --losses refuse",
+        "Remove the cause, or leave out the option:"
+        " [each loss](../how-to/refused.md#losses-with---losses-refuse).",
+    ),
+    "DestinationExistsError": Case(
+        "lora-convert to-diffusers rounded.safetensors -o converted.safetensors",
+        "Choose another name with `-o`, or `--force`, which never replaces a source.",
+    ),
+    "NotEnoughSpaceError": Case(
+        "lora-convert to-kohya no-scale.safetensors -o elsewhere.safetensors",
+        "Make room, or write to another disk with `-o`. Nothing was left behind.",
+        full_disk=True,
+    ),
+    "VerificationError": Case(
+        "lora-convert to-diffusers trouble/large-values.safetensors --dtype fp16 -o small.safetensors",
+        "Keep the dtype. If none was asked for, it is a defect of `lora-convert`: please report it.",
+    ),
+    "OptionError": Case(
+        "lora-convert inspect style.safetensors --architecture sdx",
+        "Take one of the values that the message lists.",
+    ),
+}
+UNUSED = ("BaseMismatchError", "LockedError", "HubError", "MissingExtraError")
+"""Errors that no command raises yet. One that a command raises belongs to the cases."""
+
+
+def errors_page() -> str:
+    """The exit codes, the tree and each error."""
+    known = {value for name, value in vars(errors).items() if name.startswith("EXIT_")}
+    check_same("exit codes", EXITS, known)
+    kinds = [*_subclasses(errors.LoraConvertError)]
+    leaves = {kind.__name__ for kind in kinds if not kind.__subclasses__()}
+    check_all("errors", {*CASES, *UNUSED}, leaves)
+    check_all("attributes", ATTRIBUTES, {name for kind in kinds for name in _own_attributes(kind)})
+    tree = inspect.cleandoc(errors.__doc__ or "").split("\n\n", 1)[1].rsplit("\n\n", 1)[0]
+    with _workbench():
+        sections = [_section(kind) for kind in kinds]
+    return page(
+        "Errors and exit codes",
+        "A message has up to three parts: what happened, why, and what to type next. In the library they are"
+        " the attributes `what`, `why` and `hint` of every error; with `--json` they are on stdout, as an"
+        " object `error` with `message`, `why` and `next`.",
+        "## Exit codes\n\n"
+        + table(("code", "meaning"), [(str(code), text) for code, text in EXITS.items()]),
+        f"## The tree\n\n```text\n{textwrap.dedent(tree)}\n```",
+        "Catch `LoraConvertError` for all, or a branch, or the built-in error that a class also is.",
+        *sections,
+        "## Losses\n\nLosses are no errors: a plan lists them, and `--losses refuse` makes an error of them."
+        " Their kinds: " + ", ".join(f"`{kind}`" for kind in get_args(LossKind)) + ".",
+    )
+
+
+def _section(kind: type[errors.LoraConvertError]) -> str:
+    name = kind.__name__
+    group = bool(kind.__subclasses__())
+    parts = [f"{'##' if group else '###'} {name}", inspect.getdoc(kind) or ""]
+    if not group:
+        also = [base.__name__ for base in kind.__mro__ if vars(builtins).get(base.__name__) is base]
+        own = [base for base in also if base not in {"Exception", "BaseException", "object"}][:1]
+        facts = [
+            f"Exit code {kind.exit_code}.",
+            *(f"Also {_article(base)} `{base}`." for base in own),
+        ]
+        parts.append(" ".join(facts))
+        attributes = _own_attributes(kind)
+        if attributes:
+            parts.append(
+                table(("data", "meaning"), [(f"`{a}`", ATTRIBUTES[a]) for a in attributes])
+            )
+    if name in CASES:
+        case = CASES[name]
+        parts += [f"```text\n$ {case.command}\n{_raised(name, case)}```", case.advice]
+    if name in UNUSED:
+        parts.append("No command of this version raises it.")
+    return "\n\n".join(parts)
+
+
+def _article(word: str) -> str:
+    return "an" if word[0] in "AEIO" else "a"
+
+
+def _own_attributes(kind: type) -> list[str]:
+    """What a class's own ``__init__`` keeps, apart from the three parts of the message."""
+    function = vars(kind).get("__init__")
+    if function is None:
+        return []
+    tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    names = [
+        node.targets[0].attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Attribute)
+    ]
+    return [name for name in names if name not in {"what", "why", "hint"}]
+
+
+def _subclasses(kind: type[errors.LoraConvertError]) -> Iterator[type[errors.LoraConvertError]]:
+    yield kind
+    for inner in kind.__subclasses__():
+        yield from _subclasses(inner)
+
+
+@contextlib.contextmanager
+def _workbench() -> Iterator[None]:
+    """The files that the documentation speaks of, as the current folder."""
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        build(Path(folder))
+        yield
+
+
+def _raised(name: str, case: Case) -> str:
+    """What a command says on stderr; stops where it raises another error."""
+    printed, told = io.StringIO(), io.StringIO()
+    space = mock.patch("lora_convert.storage.atomic.free_space", return_value=4096)
+    with (
+        space if case.full_disk else contextlib.nullcontext(),
+        contextlib.redirect_stdout(printed),
+        contextlib.redirect_stderr(told),
+        contextlib.suppress(SystemExit),
+    ):
+        main([*shlex.split(case.command)[1:], "--json"])
+    found = json.loads(printed.getvalue().splitlines()[-1])["error"]["type"]
+    check_same(f"errors of {case.command!r}", {name}, {found})
+    folder = os.path.realpath(os.curdir)
+    text = told.getvalue().replace(folder, "/home/you")
+    return re.sub(r"^(?!error: |  why:  |  next: ).*\n", "", text, flags=re.MULTILINE)

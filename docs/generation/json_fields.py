@@ -1,0 +1,110 @@
+"""The page of ``--json``: every field of every command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, get_args
+
+import lora_convert
+from generation.markdown import check_same, page, table
+from lora_convert.adapter import ScaleSource
+from lora_convert.conversion.detect import Candidate
+from lora_convert.operations.catalogue import catalogue
+from lora_convert.planning import Loss, LossKind
+from lora_convert.storage.checkpoint import Integrity
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLE = ROOT / "fixtures" / "tiny-run" / "checkpoints" / "checkpoint-500" / "model.safetensors"
+
+MEANINGS = {
+    "path": "as given",
+    "weights": "the file, index or folder that was read",
+    "container": "what the tensors lie in",
+    "format": "name of the format, or null",
+    "architecture": "name of the architecture, or null where none or several fit",
+    "algorithms": "names of the algorithms present",
+    "components": "models of the pipeline that are adapted",
+    "adapters": "names of the adapters, where keys hold them",
+    "modules": "number of adapted modules",
+    "ranks": "rank to number of modules",
+    "scales": "scale to number of modules",
+    "scale_paths": "documents that scales came from",
+    "scale_source": "where scales come from, the least certain source of all modules",
+    "scale_problem": "why scales could not be resolved; only where they could not",
+    "dtypes": "of the adapter's factors",
+    "bytes": "size of what is read, or would be written",
+    "total": "number of keys",
+    "explained": "number of keys with a known meaning",
+    "base": "frozen base weights among them",
+    "unexplained": "the other keys",
+    "candidates": f"`{{{', '.join(Candidate._fields)}}}`, best first",
+    "known_as": "title of a format that is known by name only, or null",
+    "metadata": "the file's own, as it is",
+    "payload": "what else a torch file holds beside weights, by its place",
+    "integrity": f"`{{{', '.join(Integrity._fields)}}}`: parts with a checksum, and how many were checked",
+    "passed_over": "other weight files of the folder",
+    "health": "lists of findings; only with `--health`",
+    "error": "`{type, message}`, with `why` and `next` where there is more to say",
+    "source": "the file, index or folder that is read",
+    "from": "format of the source",
+    "to": "format of the output",
+    "output": "the file or folder that is written",
+    "outputs": "every file of it",
+    "losses": f"`{{{', '.join(Loss._fields)}}}`: what the target cannot hold, or what had to be assumed",
+    "notes": "sentences for people",
+    "status": "`written`, `unchanged` or, with `--dry-run`, `planned`",
+    "proof": "the fields of `verify` below, or null where none was made",
+    "first": "as given",
+    "second": "as given",
+    "worst": "largest relative difference of ΔW; null where infinite",
+    "worst_module": "the module it is found in",
+    "exact": "whether every module is equal to the last bit",
+    "equal": "whether every difference is within the rounding of the dtypes involved",
+    "differing": "number of modules beyond that",
+    "reasons": "why they differ, where more can be said than a number, with the number of modules",
+    "seconds": "how long the comparison took",
+}
+
+
+def json_page() -> str:
+    """The fields of ``--json``, taken from what the commands print about a fixture."""
+    found = lora_convert.inspect(str(EXAMPLE), health=True)
+    with lora_convert.plan_convert(str(EXAMPLE), "kohya") as plan:
+        planned = {**plan.as_json(), "status": "planned"}
+    proof = lora_convert.verify(str(EXAMPLE), str(EXAMPLE)).as_json()
+    compared = {"first": "", "second": "", **proof}
+    inspected = {**found.as_json(), "scale_problem": ""}
+    check_same("JSON fields", MEANINGS, {*inspected, *planned, *compared, "proof", "error"})
+    return page(
+        "JSON",
+        "With `--json` every command prints one object on one line of stdout, for each source of"
+        " several. The exit code is the same as without.",
+        "## inspect\n\n"
+        + _fields(inspected)
+        + f"\n\n`scale_source` is one of {', '.join(f'`{name}`' for name in get_args(ScaleSource))}."
+        " A path that fails gives `path` and `error` alone.",
+        "## convert, to-diffusers, to-peft, to-kohya\n\n"
+        + _fields({**planned, "proof": None})
+        + "\n\nOf several sources one that fails gives `path` and `error` alone.\n\nKinds of losses: "
+        + ", ".join(f"`{kind}`" for kind in get_args(LossKind))
+        + ".",
+        "## verify\n\n" + _fields(compared),
+        "## An error\n\n" + _fields({"error": {}}),
+        "## formats\n\nThe tables of [formats](formats.md): "
+        + ", ".join(f"`{name}`" for name in catalogue().as_json())
+        + ".",
+    )
+
+
+def _fields(example: dict[str, Any]) -> str:
+    return table(
+        ("field", "type", "meaning"),
+        [(f"`{name}`", _json_type(name, value), MEANINGS[name]) for name, value in example.items()],
+    )
+
+
+def _json_type(name: str, value: object) -> str:
+    names = {bool: "boolean", int: "integer", float: "number", list: "list", dict: "object"}
+    known = [text for kind, text in names.items() if isinstance(value, kind)]
+    shown = known[0] if known else "object" if name == "proof" else "string"
+    return f"{shown} or null" if "null" in MEANINGS[name] else shown
