@@ -6,8 +6,10 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import product
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -34,8 +36,23 @@ def kohya(alpha: bytes, seed: int) -> bytes:
     return content(tensors, data=data)
 
 
-OLD, NEW = kohya(b"\0\0\x80\x3f", 1), kohya(b"\0\0\0\x40", 50)
-OTHER = content(adapter_tensors(UNET, rank=1, width=4))
+class Container(NamedTuple):
+    """A file, another of its length, and one of another length."""
+
+    name: str
+    old: bytes
+    new: bytes
+    other: bytes
+
+
+CONTAINERS = {
+    "safetensors": Container(
+        "x.safetensors",
+        kohya(b"\0\0\x80\x3f", 1),
+        kohya(b"\0\0\0\x40", 50),
+        content(adapter_tensors(UNET, rank=1, width=4)),
+    ),
+}
 
 
 def replaced(path: Path, data: bytes) -> None:
@@ -48,23 +65,23 @@ def overwritten(path: Path, data: bytes) -> None:
         file.write(data)
 
 
-def with_its_old_time(path: Path) -> None:
-    overwritten(path, NEW)
+def with_its_old_time(path: Path, data: bytes) -> None:
+    overwritten(path, data)
     os.utime(path, (0, 0))
 
 
-CHANGES: dict[str, Callable[[Path], object]] = {
-    "emptied": lambda path: os.truncate(path, 0),
-    "cut in the header": lambda path: os.truncate(path, 100),
-    "cut in the data": lambda path: os.truncate(path, len(OLD) - 9),
-    "longer": lambda path: os.truncate(path, len(OLD) + 9),
-    "a byte changed": lambda path: overwritten(path, OLD[:-1] + b"\0"),
-    "overwritten by another of its size": lambda path: overwritten(path, NEW),
-    "overwritten and given its old time": with_its_old_time,
-    "written anew": lambda path: path.write_bytes(OTHER),
-    "replaced by another of its size": lambda path: replaced(path, NEW),
-    "replaced by garbage": lambda path: replaced(path, b"garbage"),
-    "removed": lambda path: path.unlink(),
+CHANGES: dict[str, Callable[[Path, Container], object]] = {
+    "emptied": lambda path, given: os.truncate(path, 0),
+    "cut in the header": lambda path, given: os.truncate(path, 100),
+    "cut in the data": lambda path, given: os.truncate(path, len(given.old) - 9),
+    "longer": lambda path, given: os.truncate(path, len(given.old) + 9),
+    "a byte changed": lambda path, given: overwritten(path, given.old[:-1] + b"\0"),
+    "overwritten by another of its size": lambda path, given: overwritten(path, given.new),
+    "overwritten and given its old time": lambda path, given: with_its_old_time(path, given.new),
+    "written anew": lambda path, given: path.write_bytes(given.other),
+    "replaced by another of its size": lambda path, given: replaced(path, given.new),
+    "replaced by garbage": lambda path, given: replaced(path, b"garbage"),
+    "removed": lambda path, given: path.unlink(),
 }
 COMMANDS = (
     ["inspect", "--json"],
@@ -77,7 +94,7 @@ COMMANDS = (
 
 
 @contextmanager
-def changing(path: Path, change: Callable[[Path], object], after: int) -> Iterator[list[int]]:
+def changing(path: Path, change: Callable[[], object], after: int) -> Iterator[list[int]]:
     """A change behind the back of the reader, after its read of that number; the list counts reads."""
     real, count = SourceFile.read, [0]
 
@@ -86,7 +103,7 @@ def changing(path: Path, change: Callable[[Path], object], after: int) -> Iterat
         if os.path.basename(file.path) == path.name:
             count[0] += 1
             if count[0] == after:
-                change(path)
+                change()
         return data
 
     with pytest.MonkeyPatch.context() as patch:
@@ -94,17 +111,20 @@ def changing(path: Path, change: Callable[[Path], object], after: int) -> Iterat
         yield count
 
 
-def states(command: list[str], change: str, folder: Path) -> Iterator[tuple[int, object]]:
+def states(
+    command: list[str], change: str, folder: Path, given: Container
+) -> Iterator[tuple[int, object]]:
     """Answers for a file that changes after its first read, its second, and so on."""
     for after in range(1, 60):
         place = folder / f"{after}"
         place.mkdir(parents=True)
-        path = place / "x.safetensors"
-        path.write_bytes(OLD)
+        path = place / given.name
+        path.write_bytes(given.old)
         os.utime(path, (0, 0))
         wait_for_the_clock(path)
-        with changing(path, CHANGES[change], after) as count:
-            yield after, outcome(command, place)
+        change_it = partial(CHANGES[change], path, given)
+        with changing(path, change_it, after) as count:
+            yield after, outcome(command, place, given)
         if count[0] < after:
             return
     pytest.fail("read more than 60 times")
@@ -121,12 +141,12 @@ def wait_for_the_clock(path: Path) -> None:
             return
 
 
-def outcome(command: list[str], place: Path) -> object:
+def outcome(command: list[str], place: Path, given: Container) -> object:
     """All that can be seen of a command's success, alike in every folder; None for a typed error."""
-    arguments = [*command, str(place / "x.safetensors")]
+    arguments = [*command, str(place / given.name)]
     if command[0] == "verify":
-        (place / "y.safetensors").write_bytes(OLD)
-        arguments.append(str(place / "y.safetensors"))
+        (place / f"y{given.name}").write_bytes(given.old)
+        arguments.append(str(place / f"y{given.name}"))
     elif command[0] != "inspect":
         arguments += ["-o", str(place / "out")]
     done = answer(arguments)
@@ -139,28 +159,33 @@ def outcome(command: list[str], place: Path) -> object:
     return fields, contents(place / "out")
 
 
-def answers(command: list[str], folder: Path) -> list[object]:
+def answers(command: list[str], folder: Path, given: Container) -> list[object]:
     """The answers for the old file and for the new, unchanged."""
     found: list[object] = []
-    for name, data in (("old", OLD), ("new", NEW), ("other", OTHER)):
-        (folder / name).mkdir()
-        (folder / name / "x.safetensors").write_bytes(data)
-        found.append(outcome(command, folder / name))
+    for number, data in enumerate(given[1:]):
+        place = folder / f"unchanged-{number}"
+        place.mkdir()
+        (place / given.name).write_bytes(data)
+        found.append(outcome(command, place, given))
     return found
 
 
 def cases() -> Iterator[object]:
-    for command, change in product(COMMANDS, CHANGES):
+    for container, command, change in product(CONTAINERS, COMMANDS, CHANGES):
         reason = "of a file's times only the one is compared that anyone may set"
         marks = [pytest.mark.xfail(reason=reason)] if "old time" in change else []
-        yield pytest.param(command, change, marks=marks, id=f"{' '.join(command)}: {change}")
+        name = f"{container}: {' '.join(command)}: {change}"
+        yield pytest.param(container, command, change, marks=marks, id=name)
 
 
-@pytest.mark.parametrize(("command", "change"), list(cases()))
-def test_no_change_goes_unseen(command: list[str], change: str, tmp_path: Path) -> None:
-    right = answers(command, tmp_path)
+@pytest.mark.parametrize(("container", "command", "change"), list(cases()))
+def test_no_change_goes_unseen(
+    container: str, command: list[str], change: str, tmp_path: Path
+) -> None:
+    given = CONTAINERS[container]
+    right = answers(command, tmp_path, given)
     seen = 0
-    for after, found in states(command, change, tmp_path / "places"):
+    for after, found in states(command, change, tmp_path / "places", given):
         if found is None:
             seen += 1
         else:
@@ -169,13 +194,16 @@ def test_no_change_goes_unseen(command: list[str], change: str, tmp_path: Path) 
         assert seen, "every byte is read, and what is open and stays is checked at the end"
 
 
+@pytest.mark.parametrize("given", CONTAINERS.values(), ids=CONTAINERS)
 @pytest.mark.skipif(os.name == "nt", reason="what is open cannot be removed there")
-def test_what_is_replaced_while_it_is_open_is_read_as_it_was_or_refused(tmp_path: Path) -> None:
-    path = tmp_path / "x.safetensors"
-    path.write_bytes(OLD)
+def test_what_is_replaced_while_it_is_open_is_read_as_it_was_or_refused(
+    given: Container, tmp_path: Path
+) -> None:
+    path = tmp_path / given.name
+    path.write_bytes(given.old)
     right = lora_convert.convert(str(path), "peft", output=str(tmp_path / "p")).output
     with lora_convert.plan_convert(str(path), "peft", output=str(tmp_path / "o")) as plan:
-        replaced(path, NEW)
+        replaced(path, given.new)
         try:
             plan.apply()
         except LoraConvertError:
@@ -184,11 +212,12 @@ def test_what_is_replaced_while_it_is_open_is_read_as_it_was_or_refused(tmp_path
             assert contents(tmp_path / "o") == contents(Path(right))
 
 
-def test_a_file_cut_between_plan_and_writing_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "x.safetensors"
-    path.write_bytes(OLD)
+@pytest.mark.parametrize("given", CONTAINERS.values(), ids=CONTAINERS)
+def test_a_file_cut_between_plan_and_writing_is_refused(given: Container, tmp_path: Path) -> None:
+    path = tmp_path / given.name
+    path.write_bytes(given.old)
     with lora_convert.plan_convert(str(path), "kohya", output=str(tmp_path / "o")) as plan:
         os.truncate(path, 300)
         with pytest.raises(LoraConvertError):
             plan.apply()
-    assert os.listdir(tmp_path) == ["x.safetensors"]
+    assert os.listdir(tmp_path) == [given.name]
