@@ -80,7 +80,7 @@ def detect(
         elsewhere = _by_width(best, header)
         best = _trial(best.spelling, groups, wrapped, elsewhere) if elsewhere else best
     unexplained = tuple(key for key in keys if best is None or key not in best.readings)
-    title = known_as(unexplained) if unexplained else ""
+    title = known_as(unexplained, keys) if unexplained else ""
     candidates = _candidates(counts)
     if best is None or (title and not best.foreign):
         return Detection(None, None, {}, {}, keys, candidates, title, False)
