@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import closing, suppress
 
 from lora_convert.errors import CheckpointNotFoundError, CorruptCheckpointError
 from lora_convert.header import Document
@@ -11,6 +13,7 @@ from lora_convert.storage.files import SourceFile
 
 MAX_DOCUMENT = 16 << 20
 """Bytes: many times the largest configuration."""
+_MAX_LINE = 1 << 20
 
 CONFIG = "adapter_config.json"
 _PARENTS = 3
@@ -53,4 +56,31 @@ def documents_of(weights: str, part: str = "") -> list[Document]:
                     found.append(Document(path, part, False, read_document(path)))
                 except (CorruptCheckpointError, CheckpointNotFoundError):
                     continue
+    return found
+
+
+def read_lines(path: str) -> Iterator[dict[str, object]]:
+    """The JSON objects in a file of one a line; a last line that was not finished is left out."""
+    with closing(SourceFile(path)) as file:
+        number, rest = 0, b""
+        for block in file.blocks(0, file.size):
+            *lines, rest = (rest + block).split(b"\n")
+            for line in lines:
+                number += 1
+                if line.strip():
+                    yield _object(path, number, line)
+            if len(rest) > _MAX_LINE:
+                raise CorruptCheckpointError(path, f"has a line of more than {_MAX_LINE:,} bytes")
+        if rest.strip():
+            with suppress(CorruptCheckpointError):
+                yield _object(path, number + 1, rest)
+
+
+def _object(path: str, number: int, line: bytes) -> dict[str, object]:
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise CorruptCheckpointError(path, f"its line {number} is not a JSON object")
     return found

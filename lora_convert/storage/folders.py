@@ -58,7 +58,7 @@ def ranked_weights(
     safetensors before torch's containers. `own_name` gives the name of the output of a stem: such a
     file beside its stem's is left away.
     """
-    names = [name for name in sorted(names_in(folder)) if not _is_state(name)]
+    names = [name for name in sorted(names_in(folder)) if not is_state(name)]
     if own_name:
         stems = {_stem(name) for name in names} | {os.path.basename(os.path.abspath(folder))}
         outputs = {own_name(stem) for stem in stems}
@@ -101,7 +101,7 @@ def parts_of(folder: str, components: Collection[str]) -> WeightFiles | None:
 def subfolders_with_weights(folder: str) -> list[str]:
     """Subfolders that hold weights of the usual names."""
     found = []
-    for name in sorted(names_in(folder), key=_natural):
+    for name in sorted(names_in(folder), key=natural):
         inner = os.path.join(folder, name)
         if (
             os.path.isdir(inner)
@@ -116,12 +116,17 @@ def _is_usual(name: str) -> bool:
     return name.endswith(SUFFIXES) and _rank(name) < len(_RANKED)
 
 
-def _is_state(name: str) -> bool:
+def is_weights(name: str) -> bool:
+    """Whether a file's name is that of weights, and no trainer's state."""
+    return name.endswith(SUFFIXES) and not is_state(name)
+
+
+def is_state(name: str) -> bool:
     """Whether a name is that of a trainer's state, which is never safetensors."""
     return _STATE.match(name) is not None and not name.endswith(SUFFIXES[0])
 
 
-def _natural(name: str) -> list[tuple[int, str]]:
+def natural(name: str) -> list[tuple[int, str]]:
     """An order in which checkpoint-500 comes before checkpoint-1000."""
     return [(int(part) if part.isdecimal() else -1, part) for part in re.split(r"(\d+)", name)]
 
