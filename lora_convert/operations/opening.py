@@ -54,7 +54,7 @@ def open_adapter(
     component: str | None = None,
     own_name: Callable[[str], str] | None = None,
 ) -> Opened:
-    """Open a file, or the checkpoint that a folder holds.
+    """Open a file, the checkpoint that a folder holds, or that of a run's address (``RUN@500``).
 
     In a folder the best-named file that holds an adapter is taken; two of one rank are an
     AmbiguousCheckpointError. `own_name` gives the output's name for a stem: a file that is the output
@@ -64,6 +64,10 @@ def open_adapter(
         raise OptionError("architecture", architecture, choices=tuple(ARCHITECTURES))
     if component is not None and component not in COMPONENTS:
         raise OptionError("component", component, choices=COMPONENTS)
+    if "@" in path and not os.path.lexists(path):
+        from lora_convert.operations.addresses import resolved
+
+        path = resolved(path)
     if not os.path.lexists(path):
         raise CheckpointNotFoundError(path)
     if os.path.isdir(path):

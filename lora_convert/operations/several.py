@@ -38,14 +38,26 @@ def sources_of(
 ) -> list[str]:
     """Paths of one checkpoint each: in place of a folder of several, its weight files by name.
 
-    A folder is one checkpoint where `open_adapter` finds one in it. Files are opened one after
-    another, and only until that is known. What cannot be read stays: opening it says why.
+    In place of a run's address is the path that it names: outputs are called after that. A folder is
+    one checkpoint where `open_adapter` finds one in it. Files are opened one after another, and only
+    until that is known. What cannot be read stays: opening it says why.
     """
     found: list[str] = []
-    for path in paths:
+    for path in map(_without_address, paths):
         look = _Look(path, architecture, component)
         found += (os.path.isdir(path) and look.files(own_name)) or [path]
     return found
+
+
+def _without_address(path: str) -> str:
+    if "@" not in path or os.path.lexists(path):
+        return path
+    from lora_convert.operations.addresses import resolved
+
+    try:
+        return resolved(path)
+    except LoraConvertError:
+        return path
 
 
 class _Look(NamedTuple):

@@ -1,0 +1,180 @@
+"""Runs below a folder, what they take on the disk, and what has been made of their checkpoints."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from typing import TYPE_CHECKING, NamedTuple
+
+from lora_convert.errors import CheckpointNotFoundError
+from lora_convert.formats import FORMATS
+from lora_convert.operations.destination import is_named_after, stem_of
+from lora_convert.operations.run_layouts import MADE_HERE, layout_of
+from lora_convert.operations.runs import runs_in
+from lora_convert.storage.folders import is_state, is_weights
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from lora_convert.operations.runs import Run, RunCheckpoint
+
+_MODEL = re.compile(r"(diffusion_)?(pytorch_)?model(_fsdp)?(_\d+)?(-\d+-of-\d+)?(\.fp16)?\.\w+")
+_STATES = "-state"
+"""Ending of the names of folders that hold a state and nothing else."""
+
+DEPTH = 5
+"""Of folders below the given one in which runs are looked for."""
+
+
+def runs_below(folder: str, depth: int = DEPTH) -> Iterator[Run]:
+    """The runs in a folder and below it, by path. Links, hidden folders and runs' own are not entered."""
+    found = runs_in(folder)
+    yield from found
+    if depth and all(run.name for run in found):
+        for name in _folders_in(folder):
+            below = name if folder == os.curdir else os.path.join(folder, name)
+            try:
+                yield from runs_below(below, depth - 1)
+            except CheckpointNotFoundError:  # not for us to read
+                continue
+
+
+def _folders_in(folder: str) -> list[str]:
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+    return sorted(name for name in names if name not in MADE_HERE and not name.startswith("."))
+
+
+class Sizes(NamedTuple):
+    """Bytes by kind, told by names alone; what is hard-linked counts once."""
+
+    adapters: int
+    """Weights of any other name than a model's."""
+    models: int
+    """Weights called ``model``, mostly whole models."""
+    states: int
+    """What training goes on from: optimizer, scheduler, random numbers."""
+    pipelines: int
+    """What this package made of the run."""
+    other: int
+
+    @property
+    def total(self) -> int:
+        """All of it."""
+        return sum(self)
+
+
+def sizes_of(run: Run) -> Sizes:
+    """What a run takes: its folder, or its own files where other runs share that."""
+    if run.address == run.path:
+        return _sizes([run.path])
+    final = [run.final, _state(run, run.final)] if run.final else []
+    return _sizes([*(path for one in run.checkpoints for path in _parts(run, one)), *final])
+
+
+def sizes_by_checkpoint(run: Run) -> dict[str, Sizes]:
+    """What each checkpoint takes, by its path."""
+    return {one.path: _sizes(_parts(run, one)) for one in run.checkpoints}
+
+
+def _parts(run: Run, one: RunCheckpoint) -> tuple[str, str]:
+    return one.path, _state(run, one.path)
+
+
+def _state(run: Run, path: str) -> str:
+    """The folder that training goes on from, where the tool keeps it beside a checkpoint."""
+    name = layout_of(run.tool).state
+    return name and os.path.join(
+        os.path.dirname(path), name.format(stem_of(os.path.basename(path)))
+    )
+
+
+def _sizes(paths: Iterable[str]) -> Sizes:
+    counted: Counter[str] = Counter()
+    seen: set[tuple[int, int]] = set()
+    for path, folders in _files(paths):
+        try:
+            status = os.lstat(path)
+        except OSError:  # gone by now
+            continue
+        if (status.st_dev, status.st_ino) not in seen:
+            seen.add((status.st_dev, status.st_ino))
+            counted[_kind(os.path.basename(path), folders)] += status.st_size
+    return Sizes(*(counted[kind] for kind in Sizes._fields))
+
+
+def _files(paths: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
+    """Every file of some files and folders, and the folders that it lies in from there on."""
+    for path in filter(None, paths):
+        if not os.path.isdir(path):
+            yield path, []
+        for folder, _, names in os.walk(path):
+            within = [os.path.basename(path), *os.path.relpath(folder, path).split(os.sep)]
+            for name in names:
+                yield os.path.join(folder, name), within
+
+
+def _kind(name: str, folders: list[str]) -> str:
+    if not set(folders).isdisjoint(MADE_HERE):
+        return "pipelines"
+    if is_state(name) or any(folder.endswith(_STATES) for folder in folders):
+        return "states"
+    if is_weights(name):
+        return "models" if _MODEL.fullmatch(name) else "adapters"
+    return "other"
+
+
+def conversions_beside(run: Run) -> dict[str, tuple[str, ...]]:
+    """What has been made of each checkpoint, by its path: formats, and ``pipeline``.
+
+    Told by the names that conversions give where they are not told otherwise.
+    """
+    listed: dict[str, frozenset[str]] = {}
+
+    def names(folder: str) -> frozenset[str]:
+        if folder not in listed:
+            listed[folder] = frozenset(_listed(folder))
+        return listed[folder]
+
+    pipelines = names(os.path.join(run.path, MADE_HERE[0]))
+    found = {}
+    for one in run.checkpoints:
+        beside = names(os.path.dirname(one.path))
+        stem = one.name if one.kind != "file" else stem_of(one.name)
+        made = [
+            *_beside(stem, beside),
+            *(_inside(_listed(one.path)) if one.kind == "folder" else ()),
+        ]
+        made += ["pipeline"] if pipelines & {stem, f"checkpoint-{one.step}"} else []
+        found[one.path] = tuple(dict.fromkeys(made))
+    return found
+
+
+def _listed(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
+
+
+def _beside(stem: str, names: frozenset[str]) -> Iterator[str]:
+    for format_ in FORMATS.values():
+        own = format_.file_name(stem) if is_named_after(format_) else f"{stem}_{format_.name}"
+        if own in names:
+            yield format_.name
+
+
+def _inside(names: list[str]) -> Iterator[str]:
+    """What was made in a checkpoint's folder: called after its weights, or lying beside others."""
+    present = frozenset(names)
+    stems = {stem_of(name) for name in names if is_weights(name)}
+    named = {f.name: f for f in FORMATS.values() if is_named_after(f)}
+    made = {(f.name, f.file_name(stem)) for f in named.values() for stem in stems}
+    found = {(name, file) for name, file in made if file in present}
+    sources = stems - {stem_of(file) for _, file in found}
+    for format_ in FORMATS.values():
+        own = format_.file_name("")
+        beside_another = own in present and sources - {stem_of(own)}
+        if beside_another if format_.name not in named else format_.name in dict(found):
+            yield format_.name
