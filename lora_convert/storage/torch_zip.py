@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from lora_convert.storage.files import SourceFile
 
+MAX_PICKLE = 64 << 20
+"""Bytes, without tensors."""
 MOST_SHARING = 16
 """Times its own size that the tensors of a file may have: tied weights share, attacks share more."""
 _MAX_DIMENSIONS = 64
@@ -65,6 +67,9 @@ def _pickle(file: SourceFile, entries: Mapping[str, Entry]) -> Entry:
                 why="torch.save stores entries as they are, and only those are read",
                 hint="unzip it, and zip it again with zip -0",
             )
+    if found[0].size > MAX_PICKLE:
+        problem = f"its pickle has {found[0].size:,} bytes; the limit is {MAX_PICKLE:,}"
+        raise CorruptCheckpointError(file.path, problem)
     return found[0]
 
 

@@ -15,8 +15,6 @@ from lora_convert.errors import CorruptCheckpointError, UnsafePickleError
 from lora_convert.storage.pickle_machine import MARK, Machine, RefusedError
 from lora_convert.storage.pickled import MalformedError, Tensor
 
-MAX_PICKLE = 64 << 20
-"""Bytes, without tensors."""
 MAX_STEPS = 1_000_000
 """Instructions: an optimizer's state of a thousand tensors takes a hundred thousand."""
 
@@ -27,9 +25,6 @@ def unpickle(data: bytes, path: str) -> tuple[Any, list[Tensor]]:
     UnsafePickleError where it names what is not allowed or uses an opcode that torch does not write;
     CorruptCheckpointError where it is broken. `path` is for their messages.
     """
-    if len(data) > MAX_PICKLE:
-        problem = f"its pickle has {len(data):,} bytes; the limit is {MAX_PICKLE:,}"
-        raise CorruptCheckpointError(path, problem)
     machine = Machine(data)
     try:
         return _run(machine), machine.tensors

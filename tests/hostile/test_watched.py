@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.hostile.assembling import torch_file
 from fixtures.hostile.make import HERE
 from tests.hostile.watching import Watched, watched
 from tests.storage.making import adapter_tensors, content, peft_folder
@@ -80,7 +81,9 @@ def sound(folder: Path) -> list[str]:
         name.replace("base_model.model.", "unet."): kind for name, kind in adapter_tensors().items()
     }
     single.write_bytes(content(names, {"é": "\\u00e9"}))
-    return [str(peft_folder(folder / "a")), str(single), str(folder / "gone")]
+    zipped = folder / "torch.pt"
+    zipped.write_bytes(torch_file())
+    return [str(peft_folder(folder / "a")), str(single), str(zipped), str(folder / "gone")]
 
 
 @pytest.mark.parametrize("what", GIVEN)
