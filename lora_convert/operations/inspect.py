@@ -43,7 +43,7 @@ class Inspection(NamedTuple):
     """Scale to number of modules."""
     scale_source: ScaleSource | None
     scale_paths: tuple[str, ...]
-    """Documents that scales came from."""
+    """Documents that scales came from; of one in the file itself, its place stands behind."""
     scale_problem: str
     """Why scales could not be resolved, where they could not."""
     dtypes: tuple[str, ...]
@@ -199,7 +199,9 @@ def _scales(opened: Opened, gathered: tuple[Gathered, ...]) -> _Scales:
     used = {source for _, source in resolved}
     counted = Counter(f"{scale.value:g}" for scale, _ in resolved)
     source = next(source for source in _CERTAINTY if source in used)
-    paths = tuple(config.path for config in sources.configs.values()) if "config" in used else ()
+    configs = [*(sources.configs.values() if "config" in used else ())]
+    configs += sources.payload.values() if "payload" in used else ()
+    paths = tuple(config.path for config in configs)
     return _Scales(dict(counted.most_common()), source, paths, "")
 
 

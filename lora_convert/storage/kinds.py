@@ -22,7 +22,7 @@ _BROKEN = (
 )
 _OLD_TORCH = b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."
 """The pickled number that torch before 1.6 begins with (torch/serialization.py, MAGIC_NUMBER)."""
-_PICKLE = ("a pickle, which could run code when it is opened", "save the weights as safetensors")
+_PICKLE = ("a pickle that torch.save did not write", "save the weights as safetensors")
 _ARCHIVE = "unpack it first"
 _PROTOCOLS = (b"\x80\2", b"\x80\3", b"\x80\4", b"\x80\5")
 _OLDER = ("a torch checkpoint from before torch 1.6", RESAVE)
