@@ -19,6 +19,7 @@ COMMANDS = {
     "to-peft": ("convert", "Convert to a PEFT adapter folder."),
     "to-kohya": ("convert", "Convert to kohya's names, for A1111, Forge and ComfyUI."),
     "verify": ("verify", "Do two files, in any formats, act alike?"),
+    "runs": ("runs", "Training runs: their checkpoints, losses and sizes."),
     "formats": ("formats", "Formats, architectures, algorithms, and what converts to what."),
 }
 """Name to module and one line of help."""

@@ -51,8 +51,6 @@ class LossHistory(NamedTuple):
     """What it is recorded by: ``step`` or ``epoch``."""
     points: tuple[tuple[int, float], ...]
     """In order; each step once, as recorded last."""
-    sums: tuple[tuple[int, float], ...]
-    """Before each point, and after the last: how many were finite, and their sum."""
 
     @property
     def reach(self) -> float:
@@ -78,10 +76,9 @@ class LossHistory(NamedTuple):
                 key=lambda index: abs(self.points[index][0] - step),
             )
             stop = start + 1
-        count = self.sums[stop][0] - self.sums[start][0]
-        if 2 * count <= stop - start:
-            return math.inf
-        return (self.sums[stop][1] - self.sums[start][1]) / count
+        near = [loss for _, loss in self.points[start:stop]]
+        finite = [*filter(math.isfinite, near)]
+        return sum(finite) / len(finite) if 2 * len(finite) > len(near) else math.inf
 
 
 def _step(point: tuple[int, float]) -> int:
@@ -101,11 +98,7 @@ def history(source: str, axis: str, recorded: Iterable[tuple[int, float]]) -> Lo
         if points and step <= points[-1][0]:
             del points[bisect_left(points, step, key=_step) :]
         points.append((step, loss))
-    sums = [(0, 0.0)]
-    for _, loss in points:
-        count, total = sums[-1]
-        sums.append((count + 1, total + loss) if math.isfinite(loss) else (count, total))
-    return LossHistory(source, axis, tuple(points), tuple(sums)) if points else None
+    return LossHistory(source, axis, tuple(points)) if points else None
 
 
 def read_losses(run: Run) -> LossHistory | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -54,7 +55,7 @@ class RunReport(NamedTuple):
                     "step": one.checkpoint.step,
                     "epoch": one.checkpoint.epoch,
                     "modified": instant(one.checkpoint.modified),
-                    "loss": one.loss,
+                    "loss": one.loss if one.loss != math.inf else None,
                     "size": one.sizes.total,
                     "converted": list(one.converted),
                 }

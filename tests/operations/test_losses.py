@@ -84,6 +84,13 @@ def test_losses_that_are_not_finite_are_left_out_until_they_are_half() -> None:
     assert found.smoothed_at(2000) == inf
 
 
+def test_a_spike_leaves_the_others_as_they_are() -> None:
+    found = made([(0, 0.25), (1000, 1e300), (2000, 0.125), (2001, 0.125)])
+    assert (found.smoothed_at(0), found.smoothed_at(2000)) == (0.25, 0.125)
+    found = made([(0, 1.0), (1000, 1.7e308), (1001, 1.7e308)])
+    assert found.smoothed_at(1000) == math.inf
+
+
 def test_what_a_resumed_run_recorded_replaces_what_was_there() -> None:
     first = [(step, 1.0) for step in range(10, 110, 10)]
     second = [(step, 2.0) for step in range(60, 90, 10)]
