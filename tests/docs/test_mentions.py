@@ -83,6 +83,13 @@ def test_links_lead_somewhere(path: Path) -> None:
             assert anchor in {_anchor(heading) for heading in headings}, f"{path.name}: {link}"
 
 
+def test_the_readme_leads_to_every_page() -> None:
+    readme = ROOT / "README.md"
+    links = _LINK.findall(_prose(readme.read_text(encoding="utf-8")))
+    led = {(ROOT / link.partition("#")[0]).resolve() for link in links}
+    assert not [str(page) for page in PAGES if page != readme and page.resolve() not in led]
+
+
 def _anchor(heading: str) -> str:
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
