@@ -116,7 +116,7 @@ def write_peft(folder: str, megabytes: float) -> str:
     for module in modules:
         tensors[f"base_model.model.{module.name}.lora_A.weight"] = "F32", (rank, module.inputs)
         tensors[f"base_model.model.{module.name}.lora_B.weight"] = "F32", (module.outputs, rank)
-    return _write(os.path.join(folder, "adapter_model.safetensors"), tensors)
+    return write_tensors(os.path.join(folder, "adapter_model.safetensors"), tensors)
 
 
 def write_kohya_flux(path: str, rank: int, *, width: int = 3072) -> str:
@@ -126,7 +126,7 @@ def write_kohya_flux(path: str, rank: int, *, width: int = 3072) -> str:
     for module in modules:
         tensors[f"lora_unet_{module.name}.lora_down.weight"] = "BF16", (rank, module.inputs)
         tensors[f"lora_unet_{module.name}.lora_up.weight"] = "BF16", (module.outputs, rank)
-    return _write(path, tensors, _EIGHT * len(modules))
+    return write_tensors(path, tensors, _EIGHT * len(modules))
 
 
 def write_diffusers_flux(path: str, rank: int) -> str:
@@ -135,10 +135,11 @@ def write_diffusers_flux(path: str, rank: int) -> str:
     for module in flux_diffusers():
         tensors[f"transformer.{module.name}.lora_A.weight"] = "BF16", (rank, module.inputs)
         tensors[f"transformer.{module.name}.lora_B.weight"] = "BF16", (module.outputs, rank)
-    return _write(path, tensors)
+    return write_tensors(path, tensors)
 
 
-def _write(path: str, tensors: Tensors, beginning: bytes = b"") -> str:
+def write_tensors(path: str, tensors: Tensors, beginning: bytes = b"") -> str:
+    """A file of tensors of any finite values that begins with `beginning`; its path."""
     header: dict[str, object] = {"__metadata__": {"format": "pt"}}
     end = 0
     for name, (dtype, shape) in tensors.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -18,6 +19,7 @@ COMMANDS = {
     "to-diffusers": ("convert", "Convert to Diffusers' pytorch_lora_weights.safetensors."),
     "to-peft": ("convert", "Convert to a PEFT adapter folder."),
     "to-kohya": ("convert", "Convert to kohya's names, for A1111, Forge and ComfyUI."),
+    "pipeline": ("pipeline", "Build a whole Diffusers pipeline from a checkpoint and its base."),
     "verify": ("verify", "Do two files, in any formats, act alike?"),
     "runs": ("runs", "Training runs: their checkpoints, losses and sizes."),
     "formats": ("formats", "Formats, architectures, algorithms, and what converts to what."),
@@ -95,6 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     from lora_convert.cli._errors import report
 
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # adding to weights is memory's work
     gc.disable()  # one command makes no cycles worth finding
     try:
         result: Any = app.main(args=arguments, prog_name="lora-convert", standalone_mode=False)

@@ -43,6 +43,14 @@ def _component_names(
     return [name for name in COMPONENTS if name.startswith(beginning)]
 
 
+no_verify = click.option("--no-verify", is_flag=True, help="Skip the proof, all but the header.")
+scale_from = click.option(
+    "--scale-from",
+    metavar="PATH|alpha=N|scale=N|rank",
+    help="Where scales come from, over what the file says.",
+)
+
+
 component = click.option(
     "--component",
     metavar="NAME",
@@ -60,6 +68,48 @@ architecture = click.option(
 def reading(command: Command) -> Command:
     """Options that say how a source is read."""
     return adapter(component(architecture(command)))
+
+
+def merging(command: Command) -> Command:
+    """Options that say how a pipeline is made."""
+    for decorate in (
+        click.option(
+            "--hash",
+            "hash_files",
+            is_flag=True,
+            help="Hash source and base whole, for checkpoint_metadata.json.",
+        ),
+        click.option(
+            "--link",
+            type=click.Choice(["auto", "reflink", "hardlink", "symlink", "copy"]),
+            default="auto",
+            show_default=True,
+            help="How files that do not change come into the pipeline. Only our own are hard-linked.",
+        ),
+        click.option(
+            "--layout",
+            type=click.Choice(["split", "full"]),
+            default="split",
+            show_default=True,
+            help="Changed weights in a file of their own, so that the rest can be shared, or all in one.",
+        ),
+        click.option(
+            "--dtype",
+            type=click.Choice(["keep", "fp32", "fp16", "bf16"]),
+            default="keep",
+            show_default=True,
+            help="Dtype of all weights.",
+        ),
+        click.option(
+            "--scale",
+            type=float,
+            default=1.0,
+            show_default=True,
+            help="How many times the adapter is added.",
+        ),
+    ):
+        command = decorate(command)
+    return command
 
 
 def output(command: Command) -> Command:

@@ -2,38 +2,51 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from lora_convert.errors import DestinationExistsError
-from lora_convert.operations.pipeline import Given, Piece
+from lora_convert.operations.pieces import Given, Piece
+from lora_convert.operations.provenance import METADATA_NAME, provenance, read_provenance
 from lora_convert.planning import TensorFile, TextFile
 from lora_convert.storage.atomic import check_space, staged_file, staged_folder, sync, sync_folder
 from lora_convert.storage.flushing import Flushing
-from lora_convert.storage.linking import place
+from lora_convert.storage.linking import method_for, place
 from lora_convert.storage.positions import write_at
+from lora_convert.storage.store import (
+    digest_of,
+    find,
+    known_digest,
+    made_before,
+    put_file,
+    put_written,
+)
 from lora_convert.storage.writer import check_written, write_tensor_file
+from lora_convert.tensors.walk import sources
 
 if TYPE_CHECKING:
     from lora_convert.operations.pipeline import PipelinePlan
 
-METADATA_NAME = "checkpoint_metadata.json"
+Progress = Callable[[int], None]
+
 _DOCUMENT = 1 << 20
 """Bytes up to which a file of the base is copied rather than linked: documents get edited."""
 
 
 class Assembled(NamedTuple):
-    """A pipeline that was written."""
+    """What became of a pipeline."""
 
-    status: Literal["written"]
+    status: Literal["written", "unchanged"]
     output: str
     written: int
-    """Bytes that the disk took."""
+    """Bytes that the disk took, the store's included."""
     placed: Mapping[str, int]
-    """Files by how they came: ``copy``, ``reflink``, ``hardlink``, ``symlink``, ``computed``."""
+    """Files by how they came: ``copy``, ``reflink``, ``hardlink``, ``symlink``, ``written``."""
     seconds: float
     plan: dict[str, Any]
 
@@ -43,65 +56,140 @@ class Assembled(NamedTuple):
         return {**self.plan, **fields, "placed": dict(self.placed)}
 
 
-def assemble(
-    plan: PipelinePlan,
-    *,
-    force: bool = False,
-    verify: bool = True,
-    progress: Callable[[int], None] = lambda done: None,
-) -> Assembled:
-    """Write a planned pipeline: the folder appears whole or not at all."""
-    started = time.perf_counter()
-    output = os.path.abspath(plan.output)
-    if os.path.lexists(output) and not force:
-        raise DestinationExistsError(plan.output)
-    parent = os.path.dirname(output)
-    os.makedirs(parent, exist_ok=True)
-    check_space(parent, plan.own_size)
-    written, methods = 0, Counter[str]()
-    with staged_folder(output) as staged:
-        for piece in plan.pieces:
-            path = os.path.join(staged.path, *piece.content.name.split("/"))
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            method, size = _write(plan, piece, path, verify=verify, progress=progress)
-            methods[method] += 1
-            written += size
-        for folder, _, _ in os.walk(staged.path):
-            sync_folder(folder)
-        plan.joined.check_unchanged()
-        staged.publish(replace=force)
-    seconds = time.perf_counter() - started
-    return Assembled("written", plan.output, written, methods, seconds, plan.as_json())
+class Assembly(NamedTuple):
+    """How a plan is applied."""
 
+    plan: PipelinePlan
+    store: str | None = None
+    """Folder of what checkpoints of a run share; without one every pipeline stands for itself."""
+    verify: bool = True
+    progress: Progress = lambda done: None
 
-def _write(
-    plan: PipelinePlan, piece: Piece, path: str, *, verify: bool, progress: Callable[[int], None]
-) -> tuple[str, int]:
-    """Put one piece under its path; how, and the bytes that took."""
-    content = piece.content
-    if isinstance(content, Given):
-        how = "copy" if content.size < _DOCUMENT else plan.options.link
-        placed = place(content.path, path, how)
-        return placed.method, placed.written
-    with staged_file(path, content.size) as (descriptor, staged):
-        if isinstance(content, TextFile):
-            write_at(descriptor, content.text.encode(), 0)
-            sync(descriptor)
+    def run(self, *, force: bool = False, whole_files: bool = False) -> Assembled:
+        """Write the pipeline: the folder appears whole or not at all.
+
+        One that was made of the same is left alone; any other is an error unless `force` is given, and is
+        then exchanged in one step.
+        """
+        started = time.perf_counter()
+        output = os.path.abspath(self.plan.output)
+        document = provenance(self.plan, whole_files=whole_files)
+        if _is_the_same(output, document):
+            return self._assembled("unchanged", 0, Counter(), started)
+        if os.path.lexists(output) and not force:
+            raise DestinationExistsError(self.plan.output)
+        parent = os.path.dirname(output)
+        os.makedirs(parent, exist_ok=True)
+        check_space(parent, self.plan.own_size)
+        told = TextFile(METADATA_NAME, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+        written, methods = 0, Counter[str]()
+        with staged_folder(output) as staged:
+            for piece in (*self.plan.pieces, Piece(told, False)):
+                path = os.path.join(staged.path, *piece.content.name.split("/"))
+                os.makedirs(os.path.dirname(path), exist_ok=True)
+                method, size = self._put(piece, path)
+                methods[method] += 1
+                written += size
+            for folder, _, _ in os.walk(staged.path):
+                sync_folder(folder)
+            self.plan.joined.check_unchanged()
+            staged.publish(replace=force)
+        return self._assembled("written", written, methods, started)
+
+    def cost(self) -> int:
+        """Bytes that the disk would take now, the store's included."""
+        folder = os.path.dirname(os.path.abspath(self.plan.output))
+        return sum(self._cost(piece, folder) for piece in self.plan.pieces)
+
+    def _cost(self, piece: Piece, folder: str) -> int:
+        content, link = piece.content, self.plan.options.link
+        if isinstance(content, TextFile) or content.size < _DOCUMENT:
+            return content.size
+        if self.store is None or not piece.common:
+            linked = isinstance(content, Given) and method_for(content.path, folder, link) != "copy"
+            return 0 if linked else content.size
+        if isinstance(content, Given):
+            there = find(self.store, known_digest(self.store, content.path) or "-", content.size)
         else:
-            _write_tensors(plan, content, descriptor, path, verify=verify, progress=progress)
+            recipe = self._recipe(content, lambda path: known_digest(self.store or "", path))
+            there = made_before(self.store, recipe) if recipe else None
+        beside = method_for(self.plan.joined.files[0].path, folder, link, ours=True) != "copy"
+        return (0 if there else content.size) + (0 if beside else content.size)
+
+    def _assembled(
+        self,
+        status: Literal["written", "unchanged"],
+        written: int,
+        methods: Counter[str],
+        started: float,
+    ) -> Assembled:
+        seconds = time.perf_counter() - started
+        return Assembled(status, self.plan.output, written, methods, seconds, self.plan.as_json())
+
+    def _put(self, piece: Piece, path: str) -> tuple[str, int]:
+        """Put one piece under its path; how, and the bytes that took."""
+        content, link = piece.content, self.plan.options.link
+        if isinstance(content, TextFile):
+            _write(
+                path,
+                content.size,
+                lambda descriptor: write_at(descriptor, content.text.encode(), 0),
+            )
+            return "written", content.size
+        if isinstance(content, Given) and content.size < _DOCUMENT:
+            return place(content.path, path, "copy")
+        if self.store is None or not piece.common:
+            if isinstance(content, Given):
+                return place(content.path, path, link)
+            _write(path, content.size, lambda descriptor: self._tensors(content, descriptor))
+            return "written", content.size
+        if isinstance(content, Given):
+            put = put_file(self.store, content.path, progress=self.progress)
+        else:
+            put = put_written(
+                self.store,
+                lambda descriptor: self._tensors(content, descriptor),
+                size=content.size,
+                recipe=self._recipe(content, partial(digest_of, self.store)),
+            )
+        placed = place(put.entry.path, path, link, ours=True)
+        return placed.method, placed.written + put.written
+
+    def _tensors(self, file: TensorFile, descriptor: int) -> None:
+        """Write a file of tensors, and read it back."""
+        written = write_tensor_file(descriptor, file, self.plan.joined, self.progress)
+        with Flushing(descriptor):
+            check_written(descriptor, file.name, written, self.plan.joined, data=self.verify)
+
+    def _recipe(self, file: TensorFile, digest: Callable[[str], str]) -> str:
+        """All that a file's bytes depend on; nothing where they are the checkpoint's own.
+
+        The base's files stand in it by their hashes; nothing too where one of those is not known.
+        """
+        own = len(self.plan.opened.checkpoint.files)
+        used = {source.file for tensor in file.tensors.values() for source in sources(tensor)}
+        if any(number < own for number in used):
+            return ""
+        digests = {number: digest(self.plan.joined.files[number].path) for number in used}
+        if not all(digests.values()):
+            return ""
+        return repr((file.head(), sorted(digests.items()), sorted(file.tensors.items())))
+
+
+def _write(path: str, size: int, write: Callable[[int], None]) -> None:
+    with staged_file(path, size) as (descriptor, staged):
+        write(descriptor)
+        sync(descriptor)
         staged.publish(replace=False)
-    return "computed", content.size
 
 
-def _write_tensors(
-    plan: PipelinePlan,
-    file: TensorFile,
-    descriptor: int,
-    path: str,
-    *,
-    verify: bool,
-    progress: Callable[[int], None],
-) -> None:
-    written = write_tensor_file(descriptor, file, plan.joined, progress)
-    with Flushing(descriptor):
-        check_written(descriptor, path, written, plan.joined, data=verify)
+def _is_the_same(output: str, document: Mapping[str, Any]) -> bool:
+    """Whether a pipeline is there that was made of the same, whole."""
+    found = read_provenance(output)
+    if found.get("fingerprint") != document["fingerprint"]:
+        return False
+    return all(
+        os.path.isfile(path) and os.path.getsize(path) == size
+        for name, size in document["files"].items()
+        for path in (os.path.join(output, *name.split("/")),)
+    )

@@ -4,73 +4,22 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from lora_convert.architectures import ARCHITECTURES
 from lora_convert.conversion.gather import chosen_adapter
-from lora_convert.conversion.merge import merge
 from lora_convert.conversion.read import read
-from lora_convert.conversion.shards import LAYOUTS, Layout, lay_out
-from lora_convert.conversion.translate import translate
-from lora_convert.conversion.wrapped import base_weights
-from lora_convert.errors import BaseMismatchError, OptionError
 from lora_convert.operations.bases import Base, base_of
 from lora_convert.operations.opening import Opened, open_adapter
+from lora_convert.operations.pieces import Builder, Counts, Options, Piece
 from lora_convert.operations.recognising import check_recognised
 from lora_convert.operations.remarks import notes_on_reading
 from lora_convert.operations.scaling import notes_on_scales, scale_sources
-from lora_convert.storage.checkpoint import Checkpoint
-from lora_convert.storage.joined import Joined, moved
-from lora_convert.storage.linking import HOWS, How
-from lora_convert.storage.pipelines import ComponentFolder, plain_name, read_pipeline
-from lora_convert.storage.probe import ByteFacts
-from lora_convert.tensors.build import cast
-from lora_convert.tensors.dtypes import FLOATS, SHORT_NAMES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
     from types import TracebackType
 
     from lora_convert.adapter import Adapter
-    from lora_convert.planning import TensorFile, TextFile
-    from lora_convert.tensors.expr import Expr
-
-
-class Given(NamedTuple):
-    """A file of the base that is taken as it is."""
-
-    name: str
-    """Relative to the pipeline's folder."""
-    path: str
-    size: int
-
-
-class Piece(NamedTuple):
-    """A file of a pipeline to be."""
-
-    content: Given | TensorFile | TextFile
-    common: bool
-    """Whether other checkpoints of a run have the same."""
-
-
-class Options(NamedTuple):
-    """How a pipeline is made."""
-
-    scale: float = 1.0
-    """How many times the adapter is added."""
-    dtype: str | None = None
-    """``fp32``, ``fp16``, ``bf16``: of all weights; None and ``keep`` for the base's own."""
-    layout: Layout = "split"
-    link: How = "auto"
-
-    def check(self) -> None:
-        """Raise OptionError where one has a value it cannot have."""
-        if self.layout not in LAYOUTS:
-            raise OptionError("layout", self.layout, choices=LAYOUTS)
-        if self.link not in HOWS:
-            raise OptionError("link", self.link, choices=HOWS)
-        if self.dtype is not None and self.dtype not in SHORT_NAMES:
-            raise OptionError("dtype", self.dtype, choices=tuple(SHORT_NAMES))
+    from lora_convert.storage.joined import Joined
 
 
 class PipelinePlan:
@@ -83,7 +32,7 @@ class PipelinePlan:
         base: Base,
         joined: Joined,
         pieces: tuple[Piece, ...],
-        merged: int,
+        counts: Counts,
         notes: tuple[str, ...],
         output: str,
         options: Options,
@@ -94,8 +43,7 @@ class PipelinePlan:
         self.base = base
         self.joined = joined
         self.pieces = pieces
-        self.merged = merged
-        """Tensors that the adapter changes."""
+        self.counts = counts
         self.notes = notes
         self.output = output
         self.options = options
@@ -124,7 +72,8 @@ class PipelinePlan:
             "bytes": self.size,
             "own_bytes": self.own_size,
             "modules": len(self.adapter.deltas),
-            "merged": self.merged,
+            "merged": self.counts.merged,
+            "untouched": self.counts.untouched,
             "notes": list(self.notes),
         }
 
@@ -161,7 +110,6 @@ def plan_pipeline(
     base's by name. BaseMismatchError and ShapeError where any module of the adapter finds no weight of its
     shape: a pipeline that leaves a part of it out cannot be planned.
     """
-    options.check()
     with ExitStack() as closing:
         opened = open_adapter(os.fspath(source), architecture=architecture, component=component)
         closing.callback(opened.checkpoint.close)
@@ -171,7 +119,7 @@ def plan_pipeline(
         scales = scale_sources(opened, gathered, scale_from)
         found = read(opened.checkpoint.header, opened.detection, gathered, scales)
         where = base_of(found, base)
-        pieces, joined, merged = _Builder(opened, found, where, options, closing).build()
+        pieces, joined, counts = Builder(opened, found, where, options, closing).build()
         notes = (*notes_on_reading(opened, found, adapter), *notes_on_scales(found, scales))
         return PipelinePlan(
             opened,
@@ -179,118 +127,10 @@ def plan_pipeline(
             where,
             joined,
             pieces,
-            merged,
+            counts,
             notes,
             os.fspath(output),
             options,
             closing.pop_all(),
         )
     raise AssertionError  # the stack swallows nothing
-
-
-class _Builder(NamedTuple):
-    """What the pieces of a pipeline are made from."""
-
-    opened: Opened
-    adapter: Adapter
-    base: Base
-    options: Options
-    closing: ExitStack
-
-    def build(self) -> tuple[tuple[Piece, ...], Joined, int]:
-        """All pieces, what they are read from, and how many tensors are changed."""
-        pipeline = read_pipeline(self.base.path)
-        missing = [
-            name for name in self.adapter.components if not self._has(pipeline.components, name)
-        ]
-        if missing:
-            modules = [d.label for d in self.adapter.deltas if d.component in missing]
-            raise BaseMismatchError(self.base.name, modules)
-        rewritten = {
-            name: self.closing.enter_context(Checkpoint(part.weights))
-            for name, part in pipeline.components.items()
-            if part.weights and self._is_rewritten(part)
-        }
-        joined = Joined(self.opened.checkpoint, *rewritten.values())
-        facts = ByteFacts(joined.read)
-        named = translate(self.adapter, self._architecture, "diffusers", facts)
-        own = base_weights(self.opened.checkpoint.header, self.opened.detection)
-        pieces = [self._given(name, self.base.path) for name in pipeline.documents]
-        merged, first = 0, len(self.opened.checkpoint.files)
-        for name, part in pipeline.components.items():
-            pieces += [self._given(f"{name}/{file}", part.folder, file) for file in part.documents]
-            if name not in rewritten:
-                pieces += self._as_they_are(part)
-                continue
-            weights: dict[str, Expr] = {
-                key: moved(t, first) for key, t in rewritten[name].header.tensors.items()
-            }
-            first += len(rewritten[name].files)
-            settled = self._settled(name, weights, own.get(name, {}), facts)
-            deltas = [delta for delta in named.deltas if delta.component == name]
-            tensors, changed = merge(
-                settled, deltas, self._architecture, strength=self.options.scale, where=part.folder
-            )
-            merged += len(changed)
-            path = f"{name}/{plain_name(part.weights.path)}" if part.weights else ""
-            laid = lay_out(path, self._cast(tensors), changed, self.options.layout)
-            pieces += [Piece(file, common) for file, common in laid]
-        return tuple(pieces), joined, merged
-
-    @property
-    def _architecture(self) -> Any:
-        name = self.opened.detection.architecture
-        return ARCHITECTURES[name] if name else None
-
-    def _has(self, components: Mapping[str, ComponentFolder], name: str) -> bool:
-        return name in components and components[name].weights is not None
-
-    def _is_rewritten(self, part: ComponentFolder) -> bool:
-        """Whether the weights are not the base's files: changed, of another dtype, or torch's."""
-        files = part.weights.files if part.weights else ()
-        torch = any(not file.endswith(".safetensors") for file in files)
-        return part.name in self.adapter.components or torch or self._dtype is not None
-
-    @property
-    def _dtype(self) -> str | None:
-        return SHORT_NAMES[self.options.dtype or "keep"]
-
-    def _given(self, name: str, folder: str, file: str = "") -> Piece:
-        path = os.path.join(folder, file or name)
-        return Piece(Given(name, path, os.path.getsize(path)), True)
-
-    def _as_they_are(self, part: ComponentFolder) -> Iterator[Piece]:
-        for file in part.weights.files if part.weights else ():
-            alone = part.weights is not None and part.weights.path == file
-            name = plain_name(file) if alone else os.path.basename(file)
-            yield Piece(Given(f"{part.name}/{name}", file, os.path.getsize(file)), True)
-        if part.weights and part.weights.path not in part.weights.files:
-            yield self._given(
-                f"{part.name}/{os.path.basename(part.weights.path)}", part.weights.path
-            )
-
-    def _settled(
-        self, name: str, weights: dict[str, Expr], own: Mapping[str, Expr], facts: ByteFacts
-    ) -> dict[str, Expr]:
-        """The weights to merge into: the checkpoint's own, where it has them.
-
-        Where they are the base's, byte for byte, the base's are taken, so that others can share them.
-        """
-        if not own:
-            return weights
-        missing = sorted(weights.keys() ^ own.keys())
-        missing = [key for key in missing if not key.endswith("position_ids")]
-        if missing:
-            raise BaseMismatchError(f"{self.base.name}/{name}", missing)
-        return {
-            key: tensor if key not in own or facts.same(tensor, own[key]) else own[key]
-            for key, tensor in weights.items()
-        }
-
-    def _cast(self, tensors: Mapping[str, Expr]) -> dict[str, Expr]:
-        if self._dtype is None:
-            return dict(tensors)
-        return {
-            name: cast(tensor, self._dtype) if tensor.dtype in FLOATS else tensor
-            for name, tensor in tensors.items()
-        }

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection
 from typing import Literal, NamedTuple, TypeAlias
 
 from lora_convert.errors import DestinationExistsError, InputError
-from lora_convert.storage.atomic import Staged, made_folder, settle, staged_file
+from lora_convert.storage.atomic import Staged, settle, staged_file
 from lora_convert.storage.copying import copy_range
 from lora_convert.storage.files import SourceFile
 from lora_convert.storage.flushing import Flushing
@@ -27,6 +27,7 @@ from lora_convert.storage.hashes import (
     state_of,
 )
 from lora_convert.storage.linking import clone
+from lora_convert.storage.parents import made_folder
 
 KNOWN = "known.json"
 """Remembers hashes; it lies among the entries, and its name is none of theirs."""
@@ -68,6 +69,27 @@ def digest_of(folder: str, path: str) -> str:
     """The SHA-256 of a file; a store remembers those of files that have not changed since."""
     with made_folder(folder):
         return hash_once(os.path.join(folder, KNOWN), path)
+
+
+def known_digest(folder: str, path: str) -> str:
+    """The SHA-256 of a file as far as the store remembers it; else empty, and nothing is read."""
+    file = SourceFile(os.path.realpath(path))
+    try:
+        return known(os.path.join(folder, KNOWN)).files.get(state_of(file), "")
+    finally:
+        file.close()
+
+
+def made_before(folder: str, recipe: str) -> Entry | None:
+    """The entry that was written by a recipe, if it is there."""
+    digest = known(os.path.join(folder, KNOWN)).recipes.get(_recipe_name(recipe), "")
+    return find(folder, digest) if digest else None
+
+
+def _recipe_name(recipe: str) -> str:
+    import hashlib
+
+    return hashlib.sha256(recipe.encode()).hexdigest() if recipe else ""
 
 
 def find(folder: str, digest: str, size: int = -1, *, check: bool = False) -> Entry | None:
@@ -130,10 +152,8 @@ def put_written(
     `recipe` is a text that says all that the content depends on: where a content of that recipe is
     there, nothing is written again. Errors of `write` pass, those of the disk as of `staged_file`.
     """
-    import hashlib
-
     document = os.path.join(folder, KNOWN)
-    name = hashlib.sha256(recipe.encode()).hexdigest() if recipe else ""
+    name = _recipe_name(recipe)
     digest = known(document).recipes.get(name, "")
     found = find(folder, digest, check=check) if digest else None
     if found:

@@ -97,13 +97,17 @@ def evaluate(expr: Expr, read: Read) -> Array:
             return turned.view(flat.dtype)
         case Product(up, down, factor):
             exact = numpy_dtype(expr.dtype)
-            outer = evaluate(up, read).astype(exact).reshape(up.shape[0], -1)
-            inside = evaluate(down, read).astype(exact).reshape(down.shape[0], -1)
-            return numpy.asarray((outer @ inside) * exact.type(factor)).reshape(expr.shape)
+            outer = evaluate(up, read).astype(exact, copy=False).reshape(up.shape[0], -1)
+            inside = evaluate(down, read).astype(exact, copy=False).reshape(down.shape[0], -1)
+            change = numpy.asarray(outer @ inside)
+            change *= exact.type(factor)
+            return change.reshape(expr.shape)
         case Sum(first, second):
             exact = numpy_dtype(expr.dtype)
-            total = evaluate(first, read).astype(exact) + evaluate(second, read).astype(exact)
-            return numpy.asarray(total)
+            added = evaluate(second, read).astype(exact, copy=False)
+            total = added if added.flags.writeable else added.copy()  # what was computed is ours
+            total += evaluate(first, read).astype(exact, copy=False)
+            return total
         case Directed(inner, magnitude):
             return _directed(
                 evaluate(inner, read), evaluate(magnitude, read), numpy_dtype(expr.dtype)

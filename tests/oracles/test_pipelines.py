@@ -13,8 +13,10 @@ from safetensors.torch import load_file, save_file
 
 import lora_convert as lc
 from lora_convert.errors import BaseMismatchError
-from lora_convert.operations.assembling import assemble
-from lora_convert.operations.pipeline import Options, plan_pipeline
+from lora_convert.operations.assembling import Assembly
+from lora_convert.operations.pieces import Options
+from lora_convert.operations.pipeline import plan_pipeline
+from lora_convert.operations.provenance import METADATA_NAME
 from tests.oracles.acting import adapted_pipeline, saved
 from tests.oracles.tiny_pipelines import picture, save_pipeline
 
@@ -40,10 +42,10 @@ def bases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 def built(source: Path | str, base: Path, output: Path, **options: Any) -> Path:
     with plan_pipeline(source, base=str(base), output=output, options=Options(**options)) as plan:
-        assembled = assemble(plan)
+        assembled = Assembly(plan).run()
         assert assembled.output == str(output)
         listed = {str(path.relative_to(output)) for path in output.rglob("*") if path.is_file()}
-        assert listed == {piece.content.name for piece in plan.pieces}
+        assert listed == {METADATA_NAME, *(piece.content.name for piece in plan.pieces)}
         for piece in plan.pieces:
             assert (output / piece.content.name).stat().st_size == piece.content.size
     return output

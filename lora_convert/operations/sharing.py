@@ -1,0 +1,20 @@
+"""Where the checkpoints of a run keep what they share."""
+
+from __future__ import annotations
+
+import os
+
+PIPELINES = "checkpoint_pipelines"
+"""Folder of a run's pipelines, a subfolder each."""
+SHARED = ".shared"
+"""Folder among them of what is theirs together."""
+
+
+def store_of(output: str) -> str | None:
+    """The store that a pipeline at `output` belongs to; None where it stands for itself."""
+    parent = os.path.dirname(os.path.abspath(output))
+    inner = os.path.join(parent, SHARED)
+    if os.path.basename(parent) == PIPELINES or os.path.isdir(inner):
+        return inner
+    beside = os.path.join(parent, PIPELINES, SHARED)
+    return beside if os.path.isdir(beside) else None
