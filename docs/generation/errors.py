@@ -128,7 +128,8 @@ CASES = {
     ),
     "VerificationError": Case(
         "lora-convert to-diffusers trouble/large-values.safetensors --dtype fp16 -o small.safetensors",
-        "Keep the dtype. If none was asked for, it is a defect of `lora-convert`: please report it.",
+        "Keep the dtype, or take [bf16](../how-to/smaller-files.md), whose range is that of fp32. If no dtype"
+        " was asked for, it is a defect of `lora-convert`: please report it.",
     ),
     "OptionError": Case(
         "lora-convert inspect style.safetensors --architecture sdx",
