@@ -9,12 +9,18 @@ import lora_convert
 from generation.markdown import check_same, page, table
 from lora_convert.adapter import ScaleSource
 from lora_convert.conversion.detect import Candidate
+from lora_convert.operations.addresses import run_at
 from lora_convert.operations.catalogue import catalogue
+from lora_convert.operations.run_listing import Sizes
+from lora_convert.operations.run_report import report_on, summary_of
 from lora_convert.planning import Loss, LossKind
 from lora_convert.storage.checkpoint import Integrity
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "fixtures" / "tiny-run" / "checkpoints" / "checkpoint-500" / "model.safetensors"
+
+RUN = report_on(run_at(str(EXAMPLE.parents[2]))).as_json()
+CHECKPOINT = tuple(RUN["checkpoints"][0])
 
 MEANINGS = {
     "path": "as given",
@@ -63,6 +69,19 @@ MEANINGS = {
     "differing": "number of modules beyond that",
     "reasons": "why they differ, where more can be said than a number, with the number of modules",
     "seconds": "how long the comparison took",
+    "run": "what stands before the `@` of its checkpoints' addresses",
+    "tool": "whose names it was read by",
+    "count": "number of checkpoints",
+    "last_step": "of the last checkpoint, or null where only epochs are counted",
+    "last_epoch": "of the last checkpoint, or null where it is not known",
+    "modified": "when the last checkpoint was written, in UTC",
+    "size": "bytes on the disk, hard links counted once",
+    "sizes": f"`{{{', '.join(Sizes._fields)}}}`: the same by kind, told by names",
+    "base_model": "as the run's documents name it, or null",
+    "final": "the adapter beside the checkpoints, or null",
+    "loss_source": "file or folder that losses were read from, or null",
+    "best": "path of the checkpoint with the lowest loss, or null",
+    "checkpoints": f"`{{{', '.join(CHECKPOINT)}}}`, in order; what is not known has no value",
 }
 
 
@@ -74,7 +93,9 @@ def json_page() -> str:
     proof = lora_convert.verify(str(EXAMPLE), str(EXAMPLE)).as_json()
     compared = {"first": "", "second": "", **proof}
     inspected = {**found.as_json(), "scale_problem": ""}
-    check_same("JSON fields", MEANINGS, {*inspected, *planned, *compared, "proof", "error"})
+    listed = {**summary_of(run_at(str(EXAMPLE.parents[2]))), "last_epoch": 0}
+    known = {*inspected, *planned, *compared, *listed, *RUN, "proof", "error"}
+    check_same("JSON fields", MEANINGS, known)
     return page(
         "JSON",
         "With `--json` every command prints one object on one line of stdout, for each source of"
@@ -89,6 +110,8 @@ def json_page() -> str:
         + ", ".join(f"`{kind}`" for kind in get_args(LossKind))
         + ".",
         "## verify\n\n" + _fields(compared),
+        "## runs list\n\n" + _fields(listed) + "\n\nOne object for each run.",
+        "## runs show\n\n" + _fields(RUN),
         "## An error\n\n" + _fields({"error": {}}),
         "## formats\n\nThe tables of [formats](formats.md): "
         + ", ".join(f"`{name}`" for name in catalogue().as_json())

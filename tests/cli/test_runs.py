@@ -198,3 +198,9 @@ def test_a_name_cannot_make_a_line_of_its_own(tmp_path: Path) -> None:
         assert result.exit_code == 0
         assert "\x1b" not in result.stdout
         assert "\\n" in result.stdout
+
+
+def test_the_page_has_a_row_for_every_tool() -> None:
+    page = Path(__file__).resolve().parents[2] / "docs/how-to/runs.md"
+    table = page.read_text(encoding="utf-8").split("## Whose runs")[1]
+    assert table.count("\n| ") == 1 + 1 + len(EXAMPLES)

@@ -13,6 +13,7 @@ import os
 import random
 import shutil
 import warnings
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +63,7 @@ def build(folder: Path) -> None:
     _build_trouble(folder / "trouble", load_file(folder / "style.safetensors"), converted)
     _build_torch(folder)
     _build_downloads(folder)
+    _build_runs(folder / "outputs", folder / "adapter", folder / "style.safetensors")
 
 
 def _build_trouble(
@@ -126,6 +128,42 @@ def _build_torch(folder: Path) -> None:
     torch.save({"module": adapter}, step / "mp_rank_00_model_states.pt")
     for name, text in (("zero_to_fp32.py", "# DeepSpeed's own script\n"), ("latest", step.name)):
         (step.parent / name).write_text(text, encoding="utf-8")
+
+
+def _build_runs(outputs: Path, adapter: Path, style: Path) -> None:
+    """Runs of three tools, with the dates and losses of a quiet week."""
+    numbers = random.Random(7)
+    shoes = outputs / "shoes"
+    for day, step in enumerate((500, 1000, 1500), 2):
+        checkpoint = shoes / "checkpoints" / f"checkpoint-{step}"
+        shutil.copytree(adapter, checkpoint)
+        (checkpoint / "optimizer.bin").write_bytes(bytes(150_000))
+        _at_noon(checkpoint, day)
+    shutil.copytree(adapter, shoes / "lora_weights")
+    document = {"model": {"path": "stable-diffusion-v1-5/stable-diffusion-v1-5"}}
+    (shoes / "run.json").write_text(json.dumps(document), encoding="utf-8")
+    with (shoes / "metrics.jsonl").open("w", encoding="utf-8") as lines:
+        for step in range(1, 1501):
+            loss = 0.1 + 0.05 * ((step - 1000) / 1000) ** 2 + numbers.gauss(0, 0.03)
+            lines.write(json.dumps({"step": step, "loss": round(loss, 4)}) + "\n")
+    kohya = outputs / "kohya"
+    kohya.mkdir()
+    for day, stem in enumerate(("style-000002", "style-000004", "ink-step00000800"), 9):
+        shutil.copyfile(style, kohya / f"{stem}.safetensors")
+        _at_noon(kohya / f"{stem}.safetensors", day)
+    toolkit = outputs / "portrait"
+    toolkit.mkdir()
+    for day, step in enumerate((250, 500), 14):
+        name = f"portrait_{step:09d}.safetensors"
+        shutil.copyfile(style, toolkit / name)
+        _at_noon(toolkit / name, day)
+
+
+def _at_noon(path: Path, day: int) -> None:
+    """Date a file, or what lies in a folder, so that it is that day in nearly every time zone."""
+    moment = datetime(2026, 11, day, 12, tzinfo=UTC).timestamp()
+    for each in [path, *path.rglob("*")]:
+        os.utime(each, (moment, moment))
 
 
 def _build_downloads(folder: Path) -> None:
