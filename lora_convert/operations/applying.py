@@ -14,7 +14,6 @@ from lora_convert.planning import TensorFile, TextFile
 from lora_convert.storage.atomic import (
     Staged,
     check_space,
-    made_folder,
     settle,
     staged_file,
     staged_folder,
@@ -22,6 +21,7 @@ from lora_convert.storage.atomic import (
     sync_folder,
 )
 from lora_convert.storage.flushing import Flushing
+from lora_convert.storage.parents import made_folder
 from lora_convert.storage.writer import (
     check_written,
     same_as_file,

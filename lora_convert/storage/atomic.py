@@ -1,7 +1,8 @@
 """Outputs that appear whole or not at all.
 
 A file is written under a temporary name in its own folder, synced, and then given its name by an
-operation that does not replace (unless asked to). Left-overs of dead runs are removed by the next.
+operation that does not replace (unless asked to). A folder replaces another by changing names with it, in
+one step; the old one is then removed. Left-overs of dead runs are removed by the next.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from lora_convert.storage.leftovers import (
     remove_leftovers,
     temporary_path,
 )
-from lora_convert.storage.renaming import rename
+from lora_convert.storage.renaming import can_exchange, exchange, rename
 
 _FLAGS = (
     os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
@@ -48,43 +49,75 @@ class Staged:
         self.path = path
         self.target = target
         self.descriptor = descriptor
+        self._old = -1
+        self._keep = False
 
     def publish(self, *, replace: bool) -> None:
         """Give it its name; DestinationExistsError where that is taken and not to be replaced.
 
-        Folders replace nothing. An OutputError that says "durability unknown" comes after the rename:
-        the output is there and whole, but a power cut may still take it away.
+        The same where a folder is to replace a folder, and the disk has no call for that. An
+        OutputError that says "durability unknown" comes after the rename: the output is there and
+        whole, but a power cut may still take it away, and bring back what it replaced.
         """
         if os.name == "nt":
             self.close()  # Windows renames nothing that is open
+        folder = os.path.isdir(self.path)
         try:
-            if os.path.isdir(self.path):
+            if folder:
                 sync_folder(self.path)
-            rename(self.path, self.target, replace=replace)
+            if not (folder and replace and self._exchanged()):
+                rename(self.path, self.target, replace=replace)
         except FileExistsError as error:
+            if isinstance(error, DestinationExistsError):
+                raise
             raise DestinationExistsError(
                 self.target, why="it appeared while this command ran"
             ) from error
         except OSError as error:
-            raise _typed(error, self.target, 0) from error
+            raise cannot_write(error, self.target, 0) from error
         try:
             sync_folder(os.path.dirname(self.target))
         except OSError as error:
-            raise _unconfirmed(self.target, error) from error
+            self._keep = True
+            raise unconfirmed(self.target, error) from error
+
+    def _exchanged(self) -> bool:
+        """Change names with a folder that is there; False where nothing is.
+
+        What was there is locked before, else another run could take it for a left-over and remove it
+        while a power cut can still bring it back.
+        """
+        if not os.path.lexists(self.target):
+            return False
+        if not os.path.isdir(self.target):
+            raise DestinationExistsError(
+                self.target, why="it is not a folder", hint="choose another with -o"
+            )
+        try:
+            if not os.path.islink(self.target):
+                self._old = open_folder(self.target)
+                claim(self.target, self._old)
+            if not exchange(self.path, self.target):
+                raise _not_replaceable(self.target)
+        except FileNotFoundError:  # it has just been removed
+            return False
+        return True
 
     def close(self) -> None:
-        """Let go of the descriptor, and with it of the lock."""
-        if self.descriptor >= 0:
-            with contextlib.suppress(OSError):  # what had to be on the disk was synced before
-                os.close(self.descriptor)
-            self.descriptor = -1
+        """Let go of the descriptors, and with them of the locks."""
+        for descriptor in (self.descriptor, self._old):
+            if descriptor >= 0:
+                with contextlib.suppress(OSError):  # what had to be on the disk was synced before
+                    os.close(descriptor)
+        self.descriptor = self._old = -1
 
     def discard(self) -> None:
-        """Remove what has not been published. What cannot be removed is left to the next run."""
+        """Remove what has not been published, or was replaced; what cannot be, is left to the next run."""
         if os.name == "nt":
             self.close()  # Windows removes nothing that is open
-        with contextlib.suppress(OSError):
-            remove(self.path)
+        if not self._keep:
+            with contextlib.suppress(OSError):
+                remove(self.path)
         self.close()
 
 
@@ -100,10 +133,23 @@ def staged_file(target: str, size: int = 0) -> Iterator[tuple[int, Staged]]:
 
 
 @contextlib.contextmanager
-def staged_folder(target: str) -> Iterator[Staged]:
-    """A temporary folder that is to become `target`; errors as in `staged_file`."""
+def staged_folder(target: str, *, replace: bool = False) -> Iterator[Staged]:
+    """A temporary folder that is to become `target`; errors as in `staged_file`.
+
+    With `replace`, DestinationExistsError now where `publish` could not replace what is there.
+    """
     with _staged(target, 0, _new_folder) as staged:
+        if replace and os.path.lexists(target) and not can_exchange(staged.path):
+            raise _not_replaceable(target)
         yield staged
+
+
+def _not_replaceable(target: str) -> DestinationExistsError:
+    return DestinationExistsError(
+        target,
+        why="this disk cannot exchange two folders in one step, and nothing is replaced in two",
+        hint=f"remove {target} first, then run the command again",
+    )
 
 
 @contextlib.contextmanager
@@ -117,7 +163,7 @@ def _staged(target: str, size: int, create: Creator) -> Iterator[Staged]:
     except OSError as error:
         if isinstance(error, LoraConvertError):
             raise
-        raise _typed(error, target, max(size, _written(staged))) from error
+        raise cannot_write(error, target, max(size, _written(staged))) from error
     finally:
         if staged is not None:
             staged.discard()
@@ -161,7 +207,7 @@ def _written(staged: Staged | None) -> int:
     return 0
 
 
-def _typed(error: OSError, target: str, needed: int) -> OutputError:
+def cannot_write(error: OSError, target: str, needed: int) -> OutputError:
     """The error that says what a failure of the disk means for an output."""
     if error.errno == errno.ENOSPC:
         folder = os.path.dirname(target) or "."
@@ -180,47 +226,13 @@ def _typed(error: OSError, target: str, needed: int) -> OutputError:
     )
 
 
-def _unconfirmed(target: str, error: OSError) -> OutputError:
+def unconfirmed(target: str, error: OSError) -> OutputError:
+    """The error that says that an output is there, but may not be on the disk."""
     return OutputError(
         f"{target}: published, durability unknown: the disk did not confirm it ({error.strerror})",
         why="it is whole, but may be gone after a power cut",
         hint="check the disk, then: sync",
     )
-
-
-@contextlib.contextmanager
-def made_folder(folder: str) -> Iterator[None]:
-    """Make a folder and all it lies in, and bring their names to the disk; OutputError where that fails.
-
-    Where the block fails, what was made is removed again, unless something was put there.
-    """
-    made: list[str] = []
-    try:
-        _make_folder(folder, made)
-        yield
-    except BaseException:
-        for path in reversed(made):
-            with contextlib.suppress(OSError):
-                os.rmdir(path)
-        raise
-
-
-def _make_folder(folder: str, made: list[str]) -> None:
-    if os.path.isdir(folder):
-        return
-    parent = os.path.dirname(os.path.abspath(folder))
-    _make_folder(parent, made)
-    try:
-        try:
-            os.mkdir(folder)
-        except FileExistsError:
-            if not os.path.isdir(folder):  # else another run was faster
-                raise
-        else:
-            made.append(folder)
-        sync_folder(parent)
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be made: {error.strerror}") from error
 
 
 def settle(path: str) -> None:
@@ -235,7 +247,7 @@ def settle(path: str) -> None:
         sync_folder(os.path.dirname(os.path.abspath(path)))
     except OSError as error:
         if error.errno not in _NOT_OURS:
-            raise _unconfirmed(path, error) from error
+            raise unconfirmed(path, error) from error
 
 
 def sync(descriptor: int) -> None:

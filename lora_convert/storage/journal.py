@@ -15,8 +15,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 from lora_convert.errors import CheckpointNotFoundError, CorruptCheckpointError
-from lora_convert.storage.atomic import _typed as cannot_write
-from lora_convert.storage.atomic import sync, sync_folder
+from lora_convert.storage.atomic import cannot_write, sync, sync_folder
 from lora_convert.storage.files import SourceFile
 from lora_convert.storage.positions import read_at, write_at
 

@@ -7,6 +7,7 @@ are no locks (Windows, some network disks) a temporary counts as dead after a da
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import time
@@ -22,6 +23,7 @@ _DEAD_AFTER = 86_400.0
 """Seconds without a change, where there are no locks."""
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
+_FOLDER = _NO_FOLLOW | getattr(os, "O_DIRECTORY", 0)
 
 
 def temporary_path(target: str) -> str:
@@ -81,16 +83,51 @@ def _remove_if_dead(entry: os.DirEntry[str]) -> None:
 
 
 def remove(path: str) -> None:
-    """Remove a temporary file, or a temporary folder with all in it; links in it are not followed."""
+    """Remove a temporary file, or a temporary folder with all in it; OSError where something stays.
+
+    Links in it are removed, not followed; what is mounted in it stays, and the folders it is in.
+    """
     try:
         os.unlink(path)
     except (
         IsADirectoryError,
         PermissionError,
     ):  # which of them for a folder, is the system's choice
-        import shutil
+        if os.name == "nt":
+            import shutil
 
-        shutil.rmtree(path)
+            shutil.rmtree(path)
+            return
+        _remove_folder(path)
+
+
+def _remove_folder(path: str) -> None:
+    descriptor = os.open(path, _FLAGS | _FOLDER)
+    try:
+        _empty(descriptor, os.fstat(descriptor).st_dev)
+    except RecursionError as error:
+        raise OSError(errno.ENAMETOOLONG, "folders are too deep", path) from error
+    finally:
+        os.close(descriptor)
+    os.rmdir(path)
+
+
+def _empty(folder: int, device: int) -> None:
+    """Remove all in an open folder that is on this device."""
+    with os.scandir(folder) as entries:
+        found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
+    for name, is_folder in found:
+        if not is_folder:
+            os.unlink(name, dir_fd=folder)
+            continue
+        descriptor = os.open(name, _FLAGS | _FOLDER, dir_fd=folder)
+        try:
+            if os.fstat(descriptor).st_dev != device:
+                raise OSError(errno.EBUSY, "something is mounted there", name)
+            _empty(descriptor, device)
+        finally:
+            os.close(descriptor)
+        os.rmdir(name, dir_fd=folder)
 
 
 def _lock(descriptor: int) -> bool | None:

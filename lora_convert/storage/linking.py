@@ -13,9 +13,14 @@ from collections.abc import Callable
 from typing import Literal, NamedTuple, TypeAlias
 
 from lora_convert.errors import DestinationExistsError, OptionError
-from lora_convert.storage.atomic import _typed as cannot_write
-from lora_convert.storage.atomic import _unconfirmed as unconfirmed
-from lora_convert.storage.atomic import staged_file, staged_folder, sync, sync_folder
+from lora_convert.storage.atomic import (
+    cannot_write,
+    staged_file,
+    staged_folder,
+    sync,
+    sync_folder,
+    unconfirmed,
+)
 from lora_convert.storage.copying import copy_range
 from lora_convert.storage.files import SourceFile
 

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 
 from lora_convert.errors import LockedError
-from lora_convert.storage.atomic import _typed as cannot_write
+from lora_convert.storage.atomic import cannot_write
 from lora_convert.storage.positions import read_at, write_at
 
 LOCK = ".lora-convert-lock"

@@ -1,4 +1,4 @@
-"""Giving a finished file or folder its name, without taking the name from another."""
+"""Giving a finished file or folder its name, without taking the name from another unasked."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import os
 import sys
 
 _AT_FDCWD = -100
-_RENAME_NOREPLACE = 1
+_RENAME_NOREPLACE, _RENAME_EXCHANGE = 1, 2
 """linux/fs.h."""
-_RENAME_EXCL = 4
+_RENAME_EXCL, _RENAME_SWAP = 4, 2
 """sys/stdio.h of macOS."""
 _NOT_HERE = {errno.ENOSYS, errno.EINVAL, errno.ENOTSUP}
 """What systems and file systems answer that have no such rename."""
@@ -20,7 +20,7 @@ _TAKEN = {errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EISDIR}
 def rename(path: str, target: str, *, replace: bool) -> None:
     """Give `path` the name `target`; a link under that name is replaced, never followed.
 
-    FileExistsError where the name is taken and `replace` is false. Folders replace nothing, ever.
+    FileExistsError where the name is taken and `replace` is false. Folders replace nothing here, ever.
     """
     folder = os.path.isdir(path)
     if replace and not folder:
@@ -34,6 +34,26 @@ def rename(path: str, target: str, *, replace: bool) -> None:
         (_rename_folder if folder else _link_file)(path, target)
     elif code:
         raise OSError(code, os.strerror(code), target)
+
+
+def exchange(path: str, target: str) -> bool:
+    """Let two names change places in one step; False where the system or file system has no such call."""
+    code = _rename_exchanging(os.fsencode(path), os.fsencode(target))
+    if code and code not in _NOT_HERE:
+        raise OSError(code, os.strerror(code), target)
+    return not code
+
+
+def can_exchange(folder: str) -> bool:
+    """Whether names can change places on the disk of an empty folder, found by trying in it."""
+    first, second = (os.path.join(folder, name) for name in "12")
+    os.mkdir(first)
+    os.mkdir(second)
+    try:
+        return exchange(first, second)
+    finally:
+        os.rmdir(first)
+        os.rmdir(second)
 
 
 def _link_file(path: str, target: str) -> None:
@@ -66,13 +86,24 @@ def _rename_folder(path: str, target: str) -> None:
 
 def _rename_exclusively(path: bytes, target: bytes) -> int:
     """The error number of a rename that replaces nothing: 0 where done, ENOSYS where there is none."""
+    return _flagged_rename(path, target, linux=_RENAME_NOREPLACE, darwin=_RENAME_EXCL)
+
+
+def _rename_exchanging(path: bytes, target: bytes) -> int:
+    """The error number of a rename both ways, likewise."""
+    return _flagged_rename(path, target, linux=_RENAME_EXCHANGE, darwin=_RENAME_SWAP)
+
+
+def _flagged_rename(path: bytes, target: bytes, *, linux: int, darwin: int) -> int:
+    if os.name == "nt":
+        return errno.ENOSYS
     import ctypes
 
     library = ctypes.CDLL(None, use_errno=True)
     if sys.platform == "linux" and hasattr(library, "renameat2"):
-        failed = library.renameat2(_AT_FDCWD, path, _AT_FDCWD, target, _RENAME_NOREPLACE)
+        failed = library.renameat2(_AT_FDCWD, path, _AT_FDCWD, target, linux)
     elif sys.platform == "darwin" and hasattr(library, "renamex_np"):
-        failed = library.renamex_np(path, target, _RENAME_EXCL)
+        failed = library.renamex_np(path, target, darwin)
     else:
         return errno.ENOSYS
     return ctypes.get_errno() if failed else 0

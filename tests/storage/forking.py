@@ -19,6 +19,10 @@ WRITING = (
     "replace",
     "rename",
     "mkdir",
+    "rmdir",
+    "symlink",
+    "ftruncate",
+    "fchmod",
     "unlink",
 )
 """The calls that change a disk, by their names in os."""
@@ -90,7 +94,8 @@ def killed_at(work: Callable[[], object], call: int, moment: Moment) -> bool:
 
 
 _PLACES: dict[str, ModuleType] = {name: os for name in WRITING if hasattr(os, name)} | {
-    "_rename_exclusively": renaming
+    "_rename_exclusively": renaming,
+    "_rename_exchanging": renaming,
 }
 _REAL: dict[str, Callable[..., Any]] = {
     name: getattr(place, name) for name, place in _PLACES.items()

@@ -246,13 +246,13 @@ def test_a_temporary_taken_by_a_cleaning_run_is_made_again(
     assert os.listdir(tmp_path) == ["x"]
 
 
-def test_folders_replace_nothing(tmp_path: Path) -> None:
+def test_folders_replace_nothing_unasked(tmp_path: Path) -> None:
     for name in ("empty", "full", "file"):
         (tmp_path / name).write_bytes(b"") if name == "file" else (tmp_path / name).mkdir()
     (tmp_path / "full" / "x").write_bytes(b"")
     for name in ("empty", "full", "file"):
         with pytest.raises(DestinationExistsError), staged_folder(str(tmp_path / name)) as staged:
-            staged.publish(replace=True)
+            staged.publish(replace=False)
     assert sorted(os.listdir(tmp_path)) == ["empty", "file", "full"]
 
 
