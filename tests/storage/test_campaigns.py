@@ -45,3 +45,9 @@ def test_disks_are_full() -> None:
 
 def test_writers_race() -> None:
     assert "one winner each" in run("race_campaign", "--races", "16")
+
+
+def test_what_shares_replaces_and_records_is_killed() -> None:
+    told = run("store_campaign", "--kills", "60")
+    assert "60 kills at 60 of" in told
+    assert "replace a folder: whole" in told

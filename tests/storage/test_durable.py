@@ -10,7 +10,7 @@ import pytest
 
 from tests.storage.making import content, peft_folder
 from tests.storage.states import state
-from tests.storage.tracing import Call, losses, needs_strace, traced
+from tests.storage.tracing import Call, losses, needs_strace, traced, traced_code
 
 OUTPUTS = {
     "a file": ("to-kohya", "o.safetensors"),
@@ -124,8 +124,6 @@ def test_the_law_is_broken_by_what_breaks_it() -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="strace")
 def test_a_library_that_does_not_sync_breaks_the_law(tmp_path: Path) -> None:
     """The positive control: the same recorder over safetensors' own writing."""
-    from tests.storage.tracing import traced_code
-
     code = (
         "import numpy, safetensors.numpy as s; s.save_file({'x': numpy.ones(9)}, 'o.safetensors')"
     )
@@ -133,3 +131,32 @@ def test_a_library_that_does_not_sync_breaks_the_law(tmp_path: Path) -> None:
     assert (tmp_path / "o.safetensors").exists()
     assert losses(done.calls, tmp_path) != []
     assert os.listdir(tmp_path) == ["o.safetensors"]
+
+
+STORED = {
+    "linked": "place('source', 'out/o', 'hardlink', ours=True)",
+    "named": "place('source', 'out/o', 'symlink')",
+    "copied": "place('source', 'out/o', 'copy')",
+    "kept of a file": "put_file('out/shared', 'source', how='copy')",
+    "kept of what is written": "put_written('out/shared', lambda d: os.write(d, b'x'), recipe='r')",
+    "recorded": "[journal.add(Entry(str(number), 'done', 'f')) for number in range(2)]",
+}
+STORING = """
+import os
+from lora_convert.storage.journal import Entry, opened
+from lora_convert.storage.linking import place
+from lora_convert.storage.store import put_file, put_written
+with opened('out/journal') as journal:
+    {}
+"""
+
+
+@needs_strace
+@pytest.mark.parametrize("work", STORED)
+def test_what_is_shared_or_recorded_is_synced(work: str, tmp_path: Path) -> None:
+    (tmp_path / "source").write_bytes(b"x" * 70_000)
+    (tmp_path / "out").mkdir()
+    done = traced_code(STORING.format(STORED[work]), cwd=tmp_path)
+    assert done.exit_code == 0, done.stderr
+    found = losses(done.calls, tmp_path / "out")
+    assert [loss for loss in found if "/.links." not in loss] == []  # what was only tried
