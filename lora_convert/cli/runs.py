@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lora_convert.cli import _options
-from lora_convert.cli._output import Output, in_one_line, size
+from lora_convert.cli._output import Output, printable, size
 
 if TYPE_CHECKING:
     from lora_convert.operations.run_report import CheckpointReport, RunReport
@@ -31,7 +31,7 @@ def list_(path: str, as_json: bool, quiet: bool) -> int:
     """List the runs in PATH, a folder, and below it; the current folder where none is given.
 
     Sizes are those of the run's folder, hard links counted once, or of the run's own files where
-    several share a folder.
+    others may share that.
     """
     from lora_convert.operations.run_listing import runs_below
     from lora_convert.operations.run_report import summary_of
@@ -42,7 +42,7 @@ def list_(path: str, as_json: bool, quiet: bool) -> int:
         if as_json:
             out.object(summary_of(run))
         else:
-            out.line(in_one_line(run.address))
+            out.line(printable(run.address))
     if not (as_json or quiet) and found:
         out.table(
             map(_summary, found), header=("run", "tool", "checkpoints", "last", "date", "size")
@@ -57,7 +57,7 @@ def _summary(run: Run) -> tuple[str, ...]:
     last = run.checkpoints[-1]
     number = f"epoch {last.epoch}" if last.step is None else str(last.step)
     return (
-        in_one_line(run.address),
+        printable(run.address),
         run.tool,
         str(len(run.checkpoints)),
         number,
@@ -83,11 +83,11 @@ def show(path: str, as_json: bool, quiet: bool) -> int:
     run = run_at(path)
     if quiet and not as_json:
         for one in run.checkpoints:
-            out.line(in_one_line(one.path))
+            out.line(printable(one.path))
         return 0
     report = report_on(run)
     if report.loss_problem:
-        out.problem(f"note: losses cannot be read: {in_one_line(report.loss_problem)}")
+        out.problem(f"note: losses cannot be read: {printable(report.loss_problem)}")
     if as_json:
         out.object(report.as_json())
     else:
@@ -109,7 +109,7 @@ def _show(out: Output, report: RunReport) -> None:
         ("losses", report.losses.source if report.losses else "none recorded"),
         ("size", f"{size(report.sizes.total)} ({listed})"),
     ]
-    out.table([(name, in_one_line(value)) for name, value in rows])
+    out.table([(name, printable(value)) for name, value in rows])
     out.line()
     numbers = [
         number

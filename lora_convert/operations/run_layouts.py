@@ -51,6 +51,8 @@ class Layout(NamedTuple):
     """Files that lie in none: signs of other tools with the same names."""
     state: str = ""
     """Name of the folder beside a checkpoint that training goes on from; ``{}`` stands for its stem."""
+    shared: bool = False
+    """Whether the folder is often that of other files too, which then are no part of the run."""
     logs: tuple[str, ...] = ("",)
     """Folders, seen from the run, in and below which its logs lie."""
 
@@ -107,6 +109,7 @@ LAYOUTS = (
         ),
         final_files=("{}",),
         state="{}-state",
+        shared=True,
         logs=("", "../logs", "../log"),
     ),
     Layout(

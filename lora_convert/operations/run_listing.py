@@ -66,11 +66,13 @@ class Sizes(NamedTuple):
 
 
 def sizes_of(run: Run) -> Sizes:
-    """What a run takes: its folder, or its own files where other runs share that."""
-    if run.address == run.path:
+    """What a run takes: its folder, or its own files where others share that."""
+    alone = run.address == run.path
+    if alone and not layout_of(run.tool).shared:
         return _sizes([run.path])
     final = [run.final, _state(run, run.final)] if run.final else []
-    return _sizes([*(path for one in run.checkpoints for path in _parts(run, one)), *final])
+    made = [os.path.join(run.path, name) for name in MADE_HERE if alone]
+    return _sizes([*(path for one in run.checkpoints for path in _parts(run, one)), *final, *made])
 
 
 def sizes_by_checkpoint(run: Run) -> dict[str, Sizes]:

@@ -72,23 +72,30 @@ class Run(NamedTuple):
 
 
 def runs_in(folder: str) -> list[Run]:
-    """The runs whose checkpoints lie in a folder: usually one, but files of several may share it."""
+    """The runs whose checkpoints lie in a folder: usually one, but files of several may share it.
+
+    Checkpoints that are called after their number alone are one run.
+    """
     place = _Folder(folder, os.path.realpath(folder))
-    found: dict[tuple[str, str], list[RunCheckpoint]] = {}
-    layouts = {layout.tool: layout for layout in LAYOUTS}
+    found: dict[tuple[str, str], _Found] = {}
     for layout in LAYOUTS:
-        taken: set[tuple[str, int | None, int | None]] = set()
         for where in layout.places:
             for name, checkpoint in place.checkpoints(layout, where):
-                key = (name, checkpoint.step, checkpoint.epoch)
-                if key not in taken:
-                    taken.add(key)
-                    found.setdefault((layout.tool, name), []).append(checkpoint)
-    several = len(found) > 1
-    return [
-        place.run(layouts[tool], name, checkpoints, several=several)
-        for (tool, name), checkpoints in sorted(found.items(), key=lambda item: natural(item[0][1]))
-    ]
+                key = (layout.tool if name else "", name)
+                counts = (checkpoint.step, checkpoint.epoch)
+                found.setdefault(key, _Found(layout, name, {})).checkpoints.setdefault(
+                    counts, checkpoint
+                )
+    ordered = sorted(found.values(), key=lambda one: natural(one.name))
+    return [place.run(one, several=len(ordered) > 1) for one in ordered]
+
+
+class _Found(NamedTuple):
+    """The checkpoints of one run, by step and epoch, as the first row that takes one knows them."""
+
+    layout: Layout
+    name: str
+    checkpoints: dict[tuple[int | None, int | None], RunCheckpoint]
 
 
 class _Folder:
@@ -122,11 +129,10 @@ class _Folder:
                 ),
             )
 
-    def run(
-        self, layout: Layout, name: str, checkpoints: list[RunCheckpoint], *, several: bool
-    ) -> Run:
+    def run(self, found: _Found, *, several: bool) -> Run:
         """A run of these checkpoints."""
-        ordered = _ordered(checkpoints)
+        layout, name, _ = found
+        ordered = _ordered([*found.checkpoints.values()])
         final = self._final(layout, name)
         manifest = _object(os.path.join(self.path, MANIFEST))
         documents = [manifest, *(_config(path) for path in (final, ordered[-1].path) if path)]
@@ -142,15 +148,16 @@ class _Folder:
         )
 
     def _entries(self, folder: str) -> list[os.DirEntry[str]]:
-        """What lies in a folder of the run and is part of it."""
+        """What may be a checkpoint in a folder of the run, safetensors first."""
         if folder not in self._listed:
             self._listed[folder] = []
             path = os.path.join(self.path, folder)
             if not folder or self._is_inside(path):
                 self._listed[folder] = [
                     entry
-                    for entry in _scanned(path, needed=not folder)
+                    for entry in sorted(_scanned(path, needed=not folder), key=_safetensors_first)
                     if not entry.name.startswith(".") and entry.name not in MADE_HERE
+                    if entry.name.endswith(SUFFIXES) or entry.is_dir()
                     if not entry.is_symlink() or self._is_inside(entry.path)
                 ]
         return self._listed[folder]
@@ -208,6 +215,10 @@ def _scanned(path: str, *, needed: bool) -> list[os.DirEntry[str]]:
                 path, f"{path}: cannot be listed: {error.strerror}"
             ) from error
         return []
+
+
+def _safetensors_first(entry: os.DirEntry[str]) -> tuple[bool, str]:
+    return (not entry.name.endswith(SUFFIXES[0]), entry.name)
 
 
 def _number(text: str | None) -> int | None:

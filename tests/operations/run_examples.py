@@ -84,12 +84,30 @@ def diffsynth(run: Path) -> None:
         touch(run / f"epoch-{epoch}.safetensors")
 
 
+def kohya_steps(run: Path) -> None:
+    for step in (100, 1000, 12_345_678):
+        touch(run / f"at-step{step:08d}.ckpt")
+
+
+def diffsynth_steps(run: Path) -> None:
+    for step in (0, 500, 100_000):
+        touch(run / f"step-{step}.safetensors")
+
+
+def trainer_states(run: Path) -> None:
+    for step in (7, 8):
+        touch(run / f"checkpoint-{step}/trainer_state.json", "{}")
+        checkpoint(run / f"checkpoint-{step}", "model.safetensors", "optimizer.pt")
+
+
 class Example(NamedTuple):
     make: Callable[[Path], None]
     counts: tuple[int | None, ...]
     """Step of each checkpoint, in order; epoch, where there are no steps."""
     final: str | None
     base_model: str | None = None
+    tool: str = ""
+    """Where it is not called after its tool."""
 
 
 EXAMPLES = {
@@ -102,6 +120,13 @@ EXAMPLES = {
     "onetrainer": Example(onetrainer, (200, 300, 1000), None),
     "ai-toolkit": Example(ai_toolkit, (250, 500, 1000), "my_lora_v1.safetensors"),
     "diffsynth": Example(diffsynth, (0, 1, 10), None),
+}
+
+
+MORE = {
+    "kohya by steps": Example(kohya_steps, (100, 1000, 12_345_678), None, tool="kohya"),
+    "diffsynth by steps": Example(diffsynth_steps, (0, 500, 100_000), None, tool="diffsynth"),
+    "trainer without PEFT": Example(trainer_states, (7, 8), None, tool="trainer"),
 }
 
 

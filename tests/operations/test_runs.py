@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from lora_convert.operations.selecting import Selector, at_step, selected, selec
 from lora_convert.storage.files import SourceFile
 from tests.operations.run_examples import (
     EXAMPLES,
+    MORE,
     STATE,
     checkpoint,
     kohya,
@@ -30,11 +32,13 @@ from tests.operations.run_examples import (
     touch,
 )
 
+EVERY = EXAMPLES | MORE
+
 TOOLS = [layout.tool for layout in LAYOUTS]
 
 
 def made(tool: str, folder: Path) -> Run:
-    EXAMPLES[tool].make(folder)
+    EVERY[tool].make(folder)
     [run] = runs_in(str(folder))
     return run
 
@@ -51,11 +55,26 @@ def test_every_layout_has_an_example() -> None:
     assert len(TOOLS) == len(set(TOOLS))
 
 
-@pytest.mark.parametrize("tool", TOOLS)
-def test_every_example_is_read_as_its_own(tool: str, tmp_path: Path) -> None:
-    run = made(tool, tmp_path / "run")
-    example = EXAMPLES[tool]
-    assert (run.tool, run.path, run.address) == (tool, *[str(tmp_path / "run")] * 2)
+def test_every_place_of_a_layout_is_in_an_example(tmp_path: Path) -> None:
+    left = {(layout.tool, place.names.pattern) for layout in LAYOUTS for place in layout.places}
+    for name, example in EVERY.items():
+        example.make(tmp_path / name)
+        names = [path.name for path in (tmp_path / name).rglob("*")]
+        patterns = {pattern for tool, pattern in left if tool == (example.tool or name)}
+        left -= {
+            (example.tool or name, pattern)
+            for pattern in patterns
+            if any(re.fullmatch(pattern, found) for found in names)
+        }
+    assert not left
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_every_example_is_read_as_its_own(name: str, tmp_path: Path) -> None:
+    run = made(name, tmp_path / "run")
+    example = EVERY[name]
+    assert (run.tool, run.path) == (example.tool or name, str(tmp_path / "run"))
+    assert run.address == run.path
     assert counts(run) == example.counts
     assert run.base_model == example.base_model
     assert (run.final and os.path.relpath(run.final, run.path)) == example.final
@@ -67,11 +86,12 @@ def test_every_example_is_read_as_its_own(tool: str, tmp_path: Path) -> None:
 def test_no_layout_takes_anothers_example(
     tool: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for other in TOOLS:
-        EXAMPLES[other].make(tmp_path / other)
+    for name, example in EVERY.items():
+        example.make(tmp_path / name)
     row = next(layout for layout in LAYOUTS if layout.tool == tool)
     monkeypatch.setattr(reading, "LAYOUTS", (row,))
-    assert [other for other in TOOLS if runs_in(str(tmp_path / other))] == [tool]
+    own = {name for name, example in EVERY.items() if tool == (example.tool or name)}
+    assert {name for name in EVERY if runs_in(str(tmp_path / name))} == own
 
 
 @pytest.mark.parametrize("tool", TOOLS)
@@ -199,6 +219,30 @@ def test_of_a_save_and_a_backup_of_one_step_the_save_counts(tmp_path: Path) -> N
     run = made("onetrainer", tmp_path)
     assert [one.kind for one in run.checkpoints] == ["file", "backup", "file"]
     assert run.checkpoints[1].source.endswith("-5/lora/lora.safetensors")
+
+
+def test_checkpoints_of_which_some_lack_a_sign_are_one_run(tmp_path: Path) -> None:
+    run = made("trainer", tmp_path)
+    checkpoint(tmp_path / "checkpoint-150", "pytorch_lora_weights.safetensors")
+    [mixed] = runs_in(str(tmp_path))
+    assert (mixed.tool, counts(mixed)) == ("trainer", (50, 100, 150))
+    assert mixed.checkpoints[:2] == run.checkpoints
+
+
+def test_of_two_containers_of_one_checkpoint_safetensors_count(tmp_path: Path) -> None:
+    run = made("kohya", tmp_path)
+    for suffix in ("ckpt", "pt", "bin"):
+        touch(tmp_path / f"style-000010.{suffix}")
+    assert runs_in(str(tmp_path)) == [run]
+
+
+def test_a_folder_of_many_other_files_takes_no_time(tmp_path: Path) -> None:
+    for number in range(20_000):
+        (tmp_path / f"step-{number}-000001.png").touch()
+    run = made("kohya", tmp_path)
+    started = time.process_time()
+    assert runs_in(str(tmp_path)) == [run]
+    assert time.process_time() - started < 0.5
 
 
 def test_thousands_of_checkpoints_take_no_time(tmp_path: Path) -> None:
@@ -340,6 +384,9 @@ def test_sizes_are_told_by_kind_and_count_hard_links_once(tmp_path: Path) -> Non
 
 def test_a_run_among_others_takes_what_is_its_own(tmp_path: Path) -> None:
     kohya(tmp_path)
+    touch(tmp_path / "downloaded.safetensors", "x" * 100)
+    checkpoint(tmp_path / "checkpoint_pipelines/checkpoint-2", "model_index.json")
+    assert sizes_of(runs_in(str(tmp_path))[0]) == (4 * 7, 0, 2 * 7, 7, 0)
     touch(tmp_path / "other-000001.safetensors", "x" * 100)
     style = next(run for run in runs_in(str(tmp_path)) if run.name == "style")
     assert sizes_of(style) == (4 * 7, 0, 2 * 7, 0, 0)
