@@ -124,18 +124,16 @@ class UnknownFormatError(RecognitionError):
         self.known_as = known_as
         self.examples = tuple(examples)
         shown = ", ".join(repr(name) for name in self.examples[:3])
+        next_ = "lora-convert formats lists what is read"
         if known_as:
             what = f"{path}: this is {known_as}, which this version does not read"
-        elif not self.examples:
-            what = f"{path}: holds no tensors"
-        else:
+        elif self.examples:
             what = f"{path}: no known LoRA format explains these names"
-        super().__init__(
-            what,
-            why=f"for example {shown}" if shown else "",
-            hint=hint
-            or "lora-convert formats lists what is read; lora-convert inspect --names FILE shows the names",
-        )
+            next_ += "; lora-convert inspect --names FILE shows the names"
+        else:
+            what = f"{path}: holds no tensors"
+            next_ = "give the file that has the weights, or the folder both lie in"
+        super().__init__(what, why=f"for example {shown}" if shown else "", hint=hint or next_)
 
 
 class UnknownArchitectureError(RecognitionError):

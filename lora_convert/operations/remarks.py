@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING
 
 from lora_convert.conversion.spelling import UNKNOWN_COMPONENT
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 _SHOWN = 8
 """Things left out that a note names."""
+_SHARD = re.compile(r"-(\d{5})-of-(\d{5})\.")
+"""In the name of one file of several (huggingface_hub 2.4, serialization/_base.py)."""
 
 
 def scale_losses(adapter: Adapter) -> list[Loss]:
@@ -52,6 +55,11 @@ def notes_on_reading(opened: Opened, adapter: Adapter, wanted: str | None) -> li
         listed = ", ".join(_with_value(name, value) for name, value in [*rest.items()][:_SHOWN])
         more = f" and {len(rest) - _SHOWN} more" if len(rest) > _SHOWN else ""
         notes.append(f"beside the weights in the file, and not written: {listed}{more}")
+    shard = _SHARD.search(os.path.basename(opened.checkpoint.path))
+    if shard and int(shard[2]) > 1:
+        notes.append(
+            f"this is file {int(shard[1])} of {int(shard[2])}: its index, or the folder, gives all modules"
+        )
     if wanted is not None:
         notes.append(f"adapter {wanted!r} only")
     if opened.passed_over:

@@ -207,6 +207,13 @@ def test_a_whole_model_is_called_that(tmp_path: Path) -> None:
         lc.convert(tmp_path / "m.safetensors", "diffusers")
 
 
+def test_one_shard_alone_is_said_to_be_one_of_several(tmp_path: Path) -> None:
+    path = tmp_path / "model-00002-of-00003.safetensors"
+    save_file(spelled(infix=".default"), path)
+    with lc.plan_convert(path, "diffusers") as plan:
+        assert any("file 2 of 3" in note for note in plan.notes)
+
+
 def test_a_text_file_is_called_that(tmp_path: Path) -> None:
     path = tmp_path / "notes.safetensors"
     path.write_text("Trained on Tuesday, 500 steps.\n")
