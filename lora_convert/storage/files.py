@@ -75,7 +75,12 @@ class SourceFile:
     def check_unchanged(self) -> None:
         """Raise CorruptCheckpointError where the file changed since it was opened."""
         now = os.fstat(self.descriptor)
-        if (now.st_size, now.st_mtime_ns) != (self._status.st_size, self._status.st_mtime_ns):
+        if _marks(now) != _marks(self._status):
             raise CorruptCheckpointError(
                 self.path, "changed while it was read", hint="run the command again"
             )
+
+
+def _marks(status: os.stat_result) -> tuple[int, int, int]:
+    """What changes with a file; its owner can set the second of them back, and not the third."""
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns

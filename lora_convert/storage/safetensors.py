@@ -24,6 +24,10 @@ MAX_TENSORS = 200_000
 """More than any checkpoint holds; beyond it a header is an attack on time."""
 MAX_VALUES = 4_000_000
 """Commas and opening brackets in a header, those in texts too: a bound on the memory of parsing it."""
+MAX_NAMES = 10_000_000
+"""Characters of all names: every one is taken apart, by several formats' rules."""
+MAX_WIDE = 25_000_000
+"""Bytes of JSON that is not ASCII: one large character makes Python keep all of a text in four bytes each."""
 MAX_DIMENSIONS = 64
 _TEXT = frozenset(range(32, 127)) | {9, 10, 13}
 """Bytes of a plain text."""
@@ -61,13 +65,19 @@ def _entries(file: SourceFile) -> tuple[dict[str, Any], int]:
     if len(entries) > MAX_TENSORS:
         problem = f"lists {len(entries):,} tensors; the limit is {MAX_TENSORS:,}"
         raise CorruptCheckpointError(file.path, problem)
+    if sum(map(len, entries)) > MAX_NAMES:
+        problem = f"its names have more than {MAX_NAMES:,} characters"
+        raise CorruptCheckpointError(file.path, problem)
     return entries, 8 + length
 
 
 def _parsed(file: SourceFile, data: bytes) -> dict[str, Any]:
     if not data.startswith(b"{"):
         raise CorruptCheckpointError(file.path, "its header is not a JSON object")
-    if sum(map(data.count, (b",", b"[", b"{"))) > MAX_VALUES:
+    if len(data) > MAX_WIDE and not data.isascii():
+        problem = f"its header is not ASCII, and longer than {MAX_WIDE:,} bytes"
+        raise CorruptCheckpointError(file.path, problem)
+    if max(sum(map(data.count, (b",", b"[", b"{"))), data.count(b'"')) > MAX_VALUES:
         raise CorruptCheckpointError(file.path, f"its header has more than {MAX_VALUES:,} values")
     try:
         text = data.decode()

@@ -172,10 +172,8 @@ def answers(command: list[str], folder: Path, given: Container) -> list[object]:
 
 def cases() -> Iterator[object]:
     for container, command, change in product(CONTAINERS, COMMANDS, CHANGES):
-        reason = "of a file's times only the one is compared that anyone may set"
-        marks = [pytest.mark.xfail(reason=reason)] if "old time" in change else []
         name = f"{container}: {' '.join(command)}: {change}"
-        yield pytest.param(container, command, change, marks=marks, id=name)
+        yield pytest.param(container, command, change, id=name)
 
 
 @pytest.mark.parametrize(("container", "command", "change"), list(cases()))
