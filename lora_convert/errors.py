@@ -57,12 +57,17 @@ class LoraConvertError(Exception):
 
     def __str__(self) -> str:
         """All three parts, one a line."""
+        return "\n".join(self.lines)
+
+    @property
+    def lines(self) -> list[str]:
+        """The parts as they are shown; each may hold a name with ends of lines in it."""
         lines = [self.what]
         if self.why:
             lines.append(f"  why:  {self.why}")
         if self.hint:
             lines.append(f"  next: {self.hint}")
-        return "\n".join(lines)
+        return lines
 
 
 class InputError(LoraConvertError):
@@ -174,6 +179,11 @@ class UnexplainedKeysError(RecognitionError):
 
 class ConversionError(LoraConvertError, ValueError):
     """The adapter was understood but cannot be turned into the target."""
+
+    def of(self, path: str) -> None:
+        """Name the file too: the engine that raises such an error does not know what a file is."""
+        if path not in self.what:
+            self.what = f"{path}: {self.what}"
 
 
 class NotExpressibleError(ConversionError):

@@ -36,5 +36,5 @@ def report(error: Exception, *, json: bool) -> int:
         raise error
     if json:
         sys.stdout.write(json_module.dumps({"error": as_json(error)}) + "\n")
-    sys.stderr.write(printable(f"error: {error}") + "\n")
+    sys.stderr.write("error: " + "\n".join(map(printable, error.lines)) + "\n")
     return error.exit_code

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lora_convert.cli._output import cut, in_one_line, size
+from lora_convert.cli._output import cut, printable, size
 from lora_convert.cli._render import worst
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ _WIDEST = 48
 
 def columns(names: Mapping[str, str]) -> dict[str, str]:
     """Names of one width, by the same keys."""
-    shown = {key: in_one_line(name) for key, name in names.items()}
+    shown = {key: printable(name) for key, name in names.items()}
     width = min(_WIDEST, max(map(len, shown.values())))
     return {key: name.ljust(width) for key, name in shown.items()}
 

@@ -15,28 +15,20 @@ _LONGEST = 200
 
 
 def printable(text: str) -> str:
-    r"""`text` with control characters escaped: names in files must not steer a terminal.
+    r"""`text` with control characters and ends of lines escaped.
 
-    >>> printable("a\x1b[31m")
-    'a\\x1b[31m'
+    Names in files must not steer a terminal, nor begin a line of their own.
+
+    >>> printable("a\x1b[31m\nwritten: b")
+    'a\\x1b[31m\\nwritten: b'
     """
     return (
         "".join(
-            ch if ch.isprintable() or ch == "\n" else ch.encode("unicode_escape").decode("ascii")
-            for ch in text
+            ch if ch.isprintable() else ch.encode("unicode_escape").decode("ascii") for ch in text
         )
         .encode("utf-8", "backslashreplace")
         .decode()
     )
-
-
-def in_one_line(text: str) -> str:
-    r"""The same with ends of lines escaped too: a name must not begin a line of its own.
-
-    >>> in_one_line("a\nwritten: b")
-    'a\\nwritten: b'
-    """
-    return printable(text).replace("\n", "\\n")
 
 
 def cut(text: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from lora_convert.cli._errors import as_json, what_happened
-from lora_convert.cli._output import Output, cut, in_one_line
+from lora_convert.cli._output import Output, cut, printable
 from lora_convert.errors import EXIT_DONE, EXIT_PARTIAL, LoraConvertError, OptionError
 
 
@@ -61,16 +61,16 @@ def _show(out: Output, done: Done) -> None:
     if out.json:
         out.object(done.fields)
     else:
-        out.line(in_one_line(done.brief if out.quiet else done.line))
+        out.line(printable(done.brief if out.quiet else done.line))
 
 
 def _show_failure(out: Output, source: str, error: Exception, line: str) -> None:
     if out.json:
         out.object({"path": source, "error": as_json(error)})
     if out.json or out.quiet:
-        out.problem(in_one_line(f"failed: {source}: {shortened(error, source)}"))
+        out.problem(printable(f"failed: {source}: {shortened(error, source)}"))
     else:
-        out.line(in_one_line(line))
+        out.line(printable(line))
 
 
 def shortened(error: Exception, source: str) -> str:

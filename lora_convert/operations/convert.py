@@ -145,7 +145,8 @@ def plan_convert(
     )
     place = None if output is None else os.fspath(output)
     try:
-        return _planned(opened, format_, place, dtype, losses, scale_from, adapter)
+        with opened.naming():
+            return _planned(opened, format_, place, dtype, losses, scale_from, adapter)
     except BaseException:
         opened.checkpoint.close()
         raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from lora_convert.architectures import ARCHITECTURES
@@ -11,6 +12,7 @@ from lora_convert.conversion.gather import Gathered, gather
 from lora_convert.errors import (
     AmbiguousCheckpointError,
     CheckpointNotFoundError,
+    ConversionError,
     InputError,
     OptionError,
     UnknownFormatError,
@@ -27,7 +29,7 @@ from lora_convert.storage.folders import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 
 class Opened(NamedTuple):
@@ -45,6 +47,15 @@ class Opened(NamedTuple):
         found = gather(self.checkpoint.header, self.detection, adapter, lenient=lenient)
         self.checkpoint.check_sums(t for entry in found for t in entry.tensors.values())
         return found
+
+    @contextmanager
+    def naming(self) -> Iterator[None]:
+        """Name the file in errors of the engine, which does not know what a file is."""
+        try:
+            yield
+        except ConversionError as error:
+            error.of(self.checkpoint.path)
+            raise
 
 
 def open_adapter(

@@ -113,6 +113,7 @@ def plan_pipeline(
     with ExitStack() as closing:
         opened = open_adapter(os.fspath(source), architecture=architecture, component=component)
         closing.callback(opened.checkpoint.close)
+        closing.enter_context(opened.naming())
         check_recognised(opened)
         wanted = chosen_adapter(opened.detection, adapter, opened.checkpoint.path)
         gathered = opened.gathered(wanted)

@@ -41,8 +41,10 @@ def verify(
         with other.checkpoint:
             joined = Joined(one.checkpoint, other.checkpoint)
             facts = ByteFacts(joined.read)
-            before = _adapter(one, adapter, 0, facts)
-            after = _adapter(other, adapter, len(one.checkpoint.files), facts)
+            with one.naming():
+                before = _adapter(one, adapter, 0, facts)
+            with other.naming():
+                after = _adapter(other, adapter, len(one.checkpoint.files), facts)
             proof = proof_of(compare(before, after, facts, joined.read))
             joined.check_unchanged()
     return proof._replace(seconds=time.perf_counter() - started)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 from safetensors.numpy import save_file
@@ -261,8 +262,12 @@ def test_an_unknown_architecture_converts_between_dotted_formats_only(tmp_path: 
 def test_every_command_explains_itself(command: str) -> None:
     result = run(command, "--help")
     assert result.exit_code == 0
-    assert "--json" in result.stdout
-    assert "--quiet" in result.stdout
+    found = _app.app.get_command(click.Context(_app.app), command)
+    if isinstance(found, click.Group):
+        assert all(f"  {name}  " in result.stdout for name in found.commands)
+    else:
+        assert "--json" in result.stdout
+        assert "--quiet" in result.stdout
 
 
 def imported_by(*arguments: str) -> set[str]:

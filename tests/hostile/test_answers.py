@@ -99,7 +99,6 @@ def test_errors_of_files_name_the_file(told: list[str]) -> None:
     assert [one for one in told if "no file: " in one and not any(m in one for m in modules)] == []
 
 
-@pytest.mark.xfail(reason="conversion does not know what a file is, and nothing adds it")
 def test_errors_of_modules_name_the_file(told: list[str]) -> None:
     assert [one for one in told if "no file: " in one] == []
 
@@ -135,7 +134,6 @@ def test_no_text_from_a_file_steers_a_terminal(shown: dict[str, tuple[str, ...]]
     } == {}
 
 
-@pytest.mark.xfail(reason="ends of lines in names, paths and causes are shown as they are")
 def test_no_text_from_a_file_begins_a_line(shown: dict[str, tuple[str, ...]]) -> None:
     begun = [where for where, texts in shown.items() if "\nFORGED" in "".join(texts)]
     assert begun == []
