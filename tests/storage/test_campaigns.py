@@ -51,3 +51,23 @@ def test_what_shares_replaces_and_records_is_killed() -> None:
     told = run("store_campaign", "--kills", "60")
     assert "60 kills at 60 of" in told
     assert "replace a folder: whole" in told
+
+
+def test_a_replacement_in_two_steps_would_be_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lora_convert.storage import atomic
+    from tests.storage.store_campaign import WORKS, Campaign
+
+    def in_steps(path: str, target: str) -> bool:
+        os.rename(target, f"{path}-old")
+        os.rename(path, target)
+        os.rename(f"{path}-old", path)
+        return True
+
+    monkeypatch.setattr(atomic, "exchange", in_steps)
+    (work,) = [work for work in WORKS if work.name == "replace a folder"]
+    campaign = Campaign(tmp_path)
+    for point in campaign.points(work):
+        campaign.kill(*point)
+    assert any("half of folder" in problem for problem in campaign.problems)
