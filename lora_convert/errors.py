@@ -81,7 +81,10 @@ class CheckpointNotFoundError(InputError, FileNotFoundError):
 
     def __init__(self, path: str, what: str = "", *, hint: str = "") -> None:
         self.path = path
-        super().__init__(what or f"{path}: no such file or folder", hint=hint)
+        if not what:
+            what = f"{path}: no such file or folder"
+            hint = hint or "look at its spelling, and at the folder you are in"
+        super().__init__(what, hint=hint)
 
 
 class CorruptCheckpointError(InputError, ValueError):

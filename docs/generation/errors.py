@@ -69,8 +69,8 @@ class Case(NamedTuple):
 CASES = {
     "CheckpointNotFoundError": Case(
         "lora-convert inspect style.safetensor",
-        "Look at the spelling and at the folder you are in. Of a folder without weights the message names"
-        " the folder that has some.",
+        "Names are those of the disk, with their ending. Of a folder without weights the message says which"
+        " folder below it has some.",
     ),
     "CorruptCheckpointError": Case(
         "lora-convert inspect broken.safetensors",
@@ -234,8 +234,9 @@ def _raised(name: str, case: Case) -> str:
         contextlib.suppress(SystemExit),
     ):
         main([*shlex.split(case.command)[1:], "--json"])
-    found = json.loads(printed.getvalue().splitlines()[-1])["error"]["type"]
-    check_same(f"errors of {case.command!r}", {name}, {found})
+    found = json.loads(printed.getvalue().splitlines()[-1])["error"]
+    check_same(f"errors of {case.command!r}", {name}, {found["type"]})
+    check_all(f"parts of the message of {case.command!r}", found, {"next"})
     folder = os.path.realpath(os.curdir)
     text = told.getvalue().replace(folder, "/home/you")
     return re.sub(r"^(?!error: |  why:  |  next: ).*\n", "", text, flags=re.MULTILINE)
