@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lora_convert.errors import AmbiguousCheckpointError, CheckpointNotFoundError, OptionError
 from lora_convert.operations import runs as reading
@@ -320,9 +324,9 @@ def test_an_address_in_the_current_folder(tmp_path: Path, monkeypatch: pytest.Mo
 def test_one_selector_is_given_or_none() -> None:
     assert selector() is None
     assert selector(steps=[500, 1500]) == Selector(steps=(500, 1500))
-    for given in ({"best": 1, "last": 1}, {"steps": [1], "every": 2}, {"best": 0}, {"every": -1}):
+    for several in ({"best": 1, "last": 1}, {"steps": [1], "every": 2}, {"best": 0}, {"every": -1}):
         with pytest.raises(OptionError) as error:
-            selector(**given)  # type: ignore[arg-type]
+            selector(**several)  # type: ignore[arg-type]
         assert error.value.exit_code == 2
 
 
@@ -423,3 +427,48 @@ def test_the_best_is_that_of_the_lowest_loss(tmp_path: Path) -> None:
         resolved(f"{run.path}@best")
     metrics(tmp_path, {500: 0.3, 1000: 0.1, 1500: 0.2})
     assert resolved(f"{run.path}@best") == run.checkpoints[1].path
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                "checkpoint",
+                "-",
+                "0",
+                "00001",
+                "9" * 20,
+                "step",
+                "save",
+                "backup",
+                "_",
+                ".",
+                "\u0661",
+                "\n",
+                "@",
+                "{}",
+                "{x}",
+                ".safetensors",
+                "-state",
+                "epoch",
+            ]
+        ),
+        min_size=1,
+        max_size=9,
+    ).map("".join)
+)
+def test_any_names_are_read(name: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        for place in (
+            folder,
+            *(os.path.join(folder, part) for part in ("save", "backup", "checkpoints")),
+        ):
+            os.makedirs(os.path.join(place, "checkpoint-5", name), exist_ok=True)
+            with suppress(IsADirectoryError):
+                touch(Path(place, f"{name}.safetensors"))
+        for run in runs_in(folder):
+            assert run.checkpoints
+            assert sizes_of(run).total >= 0
+            assert set(conversions_beside(run)) == {one.path for one in run.checkpoints}
+            for one in run.checkpoints:
+                assert Path(one.source).is_relative_to(folder)
