@@ -8,6 +8,7 @@ one of the two is written, and is safe for any file.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable
 from typing import Literal, NamedTuple, TypeAlias
@@ -78,6 +79,28 @@ def _nearest(folder: str) -> str:
     while not os.path.isdir(folder) and os.path.dirname(folder) != folder:
         folder = os.path.dirname(folder)
     return folder
+
+
+def file_system(folder: str) -> str:
+    """What kind of disk a folder is on, as its system calls it; empty where that is not told."""
+    place, found, length = os.path.join(_nearest(folder), ""), "", 0
+    try:
+        with open("/proc/self/mountinfo", "rb") as mounts:
+            lines = mounts.read().splitlines()
+    except OSError:
+        return ""
+    for line in lines:
+        before, _, after = line.partition(b" - ")
+        point = os.path.join(_unescaped(before.split()[4]), "")
+        if (
+            place.startswith(point) and len(point) >= length
+        ):  # of two at one place the later is seen
+            found, length = after.split()[0].decode("ascii", "replace"), len(point)
+    return found
+
+
+def _unescaped(path: bytes) -> str:
+    return os.fsdecode(re.sub(rb"\\([0-7]{3})", lambda match: bytes([int(match[1], 8)]), path))
 
 
 def _try(source: SourceFile, folder: str, *, same_disk: bool) -> Abilities:

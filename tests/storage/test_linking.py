@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,14 @@ from lora_convert.errors import (
     OutputError,
 )
 from lora_convert.storage import linking
-from lora_convert.storage.linking import Abilities, Placed, abilities, method_for, place
+from lora_convert.storage.linking import (
+    Abilities,
+    Placed,
+    abilities,
+    file_system,
+    method_for,
+    place,
+)
 from tests.storage.disks import cannot_mount, disk_of, memory_disk
 
 posix = pytest.mark.skipif(os.name == "nt", reason="links need rights there")
@@ -195,8 +203,6 @@ def test_blocks_are_shared_where_the_disk_can(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(bool(cannot_mount("btrfs")), reason=cannot_mount("btrfs"))
 def test_blocks_are_shared_between_subvolumes(tmp_path: Path) -> None:
-    import subprocess
-
     with disk_of("btrfs", tmp_path) as disk:
         subprocess.run(
             ["btrfs", "subvolume", "create", disk / "home"], check=True, capture_output=True
@@ -233,3 +239,31 @@ def test_another_disk(source: Path) -> None:
         with pytest.raises(OutputError):
             place(str(source), str(disk / "y"), "auto")
         assert sorted(os.listdir(disk)) == ["filler", "x"]
+
+
+@pytest.mark.skipif(bool(cannot_mount("btrfs")), reason=cannot_mount("btrfs"))
+def test_the_kind_of_a_disk(tmp_path: Path) -> None:
+    odd = tmp_path / "a b\\040\n"
+    odd.mkdir()
+    with disk_of("btrfs", tmp_path) as disk:
+        assert file_system(str(disk / "not" / "there")) == "btrfs"
+        subprocess.run(["mount", "--bind", disk, odd], check=True)
+        try:
+            assert file_system(str(odd)) == "btrfs"
+            subprocess.run(["mount", "-t", "tmpfs", "tmpfs", odd], check=True)
+            try:
+                assert file_system(str(odd)) == "tmpfs"
+            finally:
+                subprocess.run(["umount", odd], check=True)
+        finally:
+            subprocess.run(["umount", odd], check=True)
+
+
+def test_the_kind_of_a_disk_need_not_be_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*how: Any) -> None:
+        raise FileNotFoundError
+
+    monkeypatch.setattr("builtins.open", refused)
+    assert file_system(str(tmp_path)) == ""
