@@ -8,9 +8,10 @@ from typing import Any
 
 from lora_convert.storage.pickled import Named, Record, Tensor
 
-_MOST_VALUES = 10_000
 _MOST_SHOWN = 40
 """Values of a container that is shown; a longer one is described."""
+_MOST_PIECES = 400
+"""Of a container that is shown, with all that it refers to."""
 _MOST_TEXT = 200
 _MOST_BITS = 1000
 """Of an integer: a float can hold it, and its digits are few."""
@@ -20,13 +21,30 @@ _DEPTH = 6
 class Budget:
     """Values that may still be made: what is referred to often would be made often."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, longest: int | None = None) -> None:
         self.left = count
+        self.longest = longest
+        """Letters of a text; None for all."""
 
     def take(self) -> bool:
         """Take one; whether there was one left."""
         self.left -= 1
         return self.left >= 0
+
+    def holds(self, count: int) -> bool:
+        """Whether there are so many left; where there are not, there is none left."""
+        if count > self.left:
+            self.left = -1
+        return self.left >= 0
+
+    def text(self, text: str) -> str:
+        """`text`, or its beginning."""
+        return text if self.longest is None else shortened(text, self.longest)
+
+
+def shortened(text: str, longest: int = _MOST_TEXT) -> str:
+    """`text`, or its beginning and an ellipsis."""
+    return text if len(text) <= longest else text[:longest] + "…"
 
 
 def is_number(value: object) -> bool:
@@ -34,32 +52,38 @@ def is_number(value: object) -> bool:
     return type(value) is float or (type(value) is int and value.bit_length() <= _MOST_BITS)
 
 
-def plain(value: Any) -> Any:
-    """`value` with records as their state, names and enumerations as texts; what is too much is None."""
-    return _plain(value, Budget(_MOST_VALUES), _DEPTH)
+def plain(value: Any, budget: Budget, depth: int = _DEPTH) -> Any:
+    """`value` with records as their state, names and enumerations as texts.
 
-
-def _plain(value: Any, budget: Budget, depth: int) -> Any:
+    What lies too deep is None; where the budget did not suffice, it has none left.
+    """
     if not budget.take() or not depth:
         return None
     if type(value) is Record:
-        return _plain(_of_record(value), budget, depth - 1)
+        return plain(_of_record(value), budget, depth - 1)
     if type(value) is Named:
         return value.path.rpartition(".")[2]
     if type(value) is dict:
-        items = value.items() if len(value) <= budget.left else ()
         return {
-            str(key): _plain(item, budget, depth - 1)
-            for key, item in items
+            budget.text(str(key)): plain(item, budget, depth - 1)
+            for key, item in (value.items() if budget.holds(len(value)) else ())
             if type(key) is not Record
         }
     if type(value) in {list, tuple}:
-        return [_plain(item, budget, depth - 1) for item in value[: max(budget.left, 0)]]
+        return [
+            plain(item, budget, depth - 1) for item in (value if budget.holds(len(value)) else ())
+        ]
+    return _plain_scalar(value, budget)
+
+
+def _plain_scalar(value: Any, budget: Budget) -> Any:
     if type(value) is float and not isfinite(value):
         return str(value)
     if type(value) is int and not is_number(value):
         return f"an integer of {value.bit_length():,} bits"
-    return value if type(value) in {str, int, float, bool} else None
+    if type(value) is str:
+        return budget.text(value)
+    return value if type(value) in {int, float, bool} else None
 
 
 def _of_record(record: Record) -> Any:
@@ -80,13 +104,15 @@ def described(value: Any, budget: Budget) -> Any:
     tensors, values = _counted(value, budget)
     if tensors:
         return f"{tensors} tensors" if tensors > 1 else "a tensor"
-    if type(value) is str and len(value) > _MOST_TEXT:
-        return value[:_MOST_TEXT] + "…"
     if type(value) is bytes:
         return f"{len(value)} bytes"
-    if values > _MOST_SHOWN or budget.left < 0:
-        return f"{values} values"
-    return plain(value)
+    few = Budget(_MOST_PIECES, _MOST_TEXT)
+    shown = plain(value, few) if values <= _MOST_SHOWN and budget.left >= 0 else None
+    return shown if shown is not None and few.left >= 0 else _amount(value, values)
+
+
+def _amount(value: Any, values: int) -> str | None:
+    return None if value is None else f"{values} values"
 
 
 def _inside(value: Any) -> Iterable[Any]:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from lora_convert.errors import AmbiguousCheckpointError, CorruptCheckpointError
 from lora_convert.formats import COMPONENTS
-from lora_convert.storage.describing import Budget, described, is_number, plain
+from lora_convert.storage.describing import Budget, described, is_number, plain, shortened
 from lora_convert.storage.pickled import Record, Tensor
 
 MAX_DEPTH = 16
@@ -22,6 +22,9 @@ MAX_PLACES = 100_000
 """Dicts in all."""
 _MOST_REST = 1_000
 _MOST_LOOKED_AT = 1_000_000
+MAX_VALUES = 100_000
+"""Of a configuration: a few patterns for each of thousands of modules."""
+_MOST_CONFIGS = 20
 _STATE = re.compile(r"optim|sched|scaler|rng|random|ema(_|$)|shadow|grad|loss")
 """Names beneath which no weights are looked for."""
 _ADAPTER = re.compile(r"lora|hada_|lokr_|oft_|ia3_|vera_")
@@ -60,7 +63,7 @@ class _Place(NamedTuple):
 
     @property
     def name(self) -> str:
-        return ".".join(self.path)
+        return _joined(self.path)
 
 
 def take_apart(tree: object, path: str) -> Payload:
@@ -86,7 +89,7 @@ def take_apart(tree: object, path: str) -> Payload:
     return Payload(
         tensors,
         numbers,
-        _configs([*places.values()], inner),
+        _configs([*places.values()], inner, path),
         {key: value for key, value in metadata.items() if type(key) is type(value) is str},
         _rest(places, inner or {()}, {place.path for _, place in chosen}),
     )
@@ -157,26 +160,42 @@ def _is_number(key: object, value: object) -> bool:
 
 def _add(found: dict[str, Any], name: str, value: object, path: str) -> None:
     if name in found:
-        raise CorruptCheckpointError(path, f"two of its parts hold {name!r}")
+        raise CorruptCheckpointError(path, f"two of its parts hold {shortened(name)!r}")
     try:
         name.encode()
     except UnicodeEncodeError as error:
-        raise CorruptCheckpointError(path, f"the name {name!r} is no text") from error
+        raise CorruptCheckpointError(path, f"the name {shortened(name)!r} is no text") from error
     found[name] = value
 
 
-def _configs(places: list[_Place], inner: set[tuple[str, ...]]) -> tuple[Config, ...]:
+def _configs(places: list[_Place], inner: set[tuple[str, ...]], path: str) -> tuple[Config, ...]:
     """Configurations that give an alpha, those certain to be the adapter's first.
 
     `inner` are the paths of the weights and of what they lie in: an alpha may stand there too.
     """
     found = [
-        Config(place.name, _component(place.path), _is_certain(place.path), plain(place.value))
+        place
         for place in places
         if (place.path in inner or any(name in place.path for name in _CONFIGS))
         and _gives_alpha(place.value)
     ]
-    return tuple(sorted(found, key=lambda config: not config.certain))
+    found.sort(key=lambda place: not _is_certain(place.path))
+    configs = (_config(place, path) for place in found[:_MOST_CONFIGS])
+    return tuple(config for config in configs if config is not None)
+
+
+def _config(place: _Place, path: str) -> Config | None:
+    """The configuration at a place; None where it is too long to be one."""
+    certain = _is_certain(place.path)
+    budget = Budget(MAX_VALUES)
+    fields = {key: value for key, value in place.value.items() if type(value) is not Tensor}
+    data = plain(fields, budget)
+    if budget.left >= 0:
+        return Config(place.name, _component(place.path), certain, data)
+    if certain:
+        problem = f"its {place.name} holds more than {MAX_VALUES:,} values"
+        raise CorruptCheckpointError(path, problem)
+    return None
 
 
 def _is_certain(path: tuple[str, ...]) -> bool:
@@ -205,5 +224,9 @@ def _rest(
                 continue
             if len(rest) == _MOST_REST:
                 return rest | {"…": "and more"}
-            rest[".".join((*where, str(key)))] = described(item, budget)
+            rest[_joined((*where, str(key)))] = described(item, budget)
     return rest
+
+
+def _joined(path: tuple[str, ...]) -> str:
+    return ".".join(map(shortened, path))

@@ -142,7 +142,7 @@ def test_what_only_looks_wrong_is_read_and_shown_with_care(name: str, tmp_path: 
     assert told == json.loads(answer(["inspect", "--json", str(path)]).stdout)
 
 
-@posix
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak is Linux's")
 def test_large_ones_are_answered_in_little_time_and_memory(tmp_path: Path) -> None:
     paths = []
     for name, make in LARGE.items():
@@ -160,12 +160,13 @@ def test_large_ones_are_answered_in_little_time_and_memory(tmp_path: Path) -> No
         "resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))\n"
         "for path in sys.argv[1:]:\n"
         "    for command in (['inspect', '--json', path], ['to-peft', path, '-o', path + '.out']):\n"
-        "        since, ended = time.perf_counter(), None\n"
+        "        since, ended = time.process_time(), None\n"
         "        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):\n"
         "            try:\n                main(command)\n"
         "            except SystemExit as end:\n                ended = end.code\n"
-        "        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024\n"
-        "        print(json.dumps([path, ended, time.perf_counter() - since, most]), flush=True)\n"
+        "        status = open('/proc/self/status').read()\n"
+        "        most = int(status.split('VmHWM:')[1].split()[0]) * 1024\n"
+        "        print(json.dumps([path, ended, time.process_time() - since, most]), flush=True)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, *map(str, paths), str(sparse)],

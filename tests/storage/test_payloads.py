@@ -29,6 +29,7 @@ import lora_convert as lc
 from lora_convert.errors import (
     AmbiguousCheckpointError,
     CheckpointNotFoundError,
+    CorruptCheckpointError,
     UnknownFormatError,
 )
 from tests.hostile.answering import answer
@@ -271,6 +272,24 @@ def test_an_alpha_in_a_tensor_beside_the_weights_is_not_known(place: str, tmp_pa
     assert lc.inspect(path).scale_source == "assumed"
     with lc.plan_convert(path, "diffusers") as plan:
         assert "scale assumed" in {loss.kind for loss in plan.losses}
+
+
+def test_a_configuration_of_thousands_of_modules_is_read_whole(tmp_path: Path) -> None:
+    patterns = {f"blocks.{n}.to_q": 4 for n in range(20_000)}
+    config = CONFIG | {"alpha_pattern": {**patterns, f"{ATTENTION}.to_q": 20}}
+    found = lc.inspect(saved({"model": WEIGHTS, "lora_config": config}, tmp_path / "x.pt"))
+    assert found.scales == {"2.5": 3, "5": 1}
+    config["rank_pattern"] = {f"a{n}.b": n + 1 for n in range(100_000)}
+    path = saved({"model": WEIGHTS, "lora_config": config}, tmp_path / "y.pt")
+    with pytest.raises(CorruptCheckpointError, match="lora_config holds more than 100,000 values"):
+        lc.inspect(path)
+
+
+def test_an_alpha_among_ten_thousand_weights_is_found(tmp_path: Path) -> None:
+    base = {f"base_model.model.x{n}.weight": torch.zeros(1) for n in range(12_000)}
+    payload = {**base, **WEIGHTS, "lora_alpha": 10, "r": 4}
+    found = lc.inspect(saved(payload, tmp_path / "x.pt"))
+    assert (found.scale_source, found.scales) == ("payload", {"2.5": 4})
 
 
 def test_two_adapters_in_one_payload_are_asked_about(tmp_path: Path) -> None:
