@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from bisect import bisect_left, bisect_right
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from lora_convert.errors import CheckpointNotFoundError, CorruptCheckpointError
 from lora_convert.operations.run_layouts import MADE_HERE, layout_of
@@ -33,13 +33,19 @@ STEP_TAGS = (
 EPOCH_TAGS = ("loss/epoch_average", "loss/epoch")
 """The same by epoch (sd-scripts)."""
 
+LOG_KEYS = ("loss/loss", "loss")
+"""The same in ai-toolkit's log."""
+
 _DEPTH = 4
 """Of folders in which event files are looked for."""
 
 _MOST_STEPS = 1 << 53
 """That a float still tells apart."""
+MOST_POINTS = 5_000_000
+"""Of one log, so that memory has a bound: years of training."""
 
 Points = list[tuple[int, float]]
+T = TypeVar("T")
 
 
 class LossHistory(NamedTuple):
@@ -92,13 +98,20 @@ def history(source: str, axis: str, recorded: Iterable[tuple[int, float]]) -> Lo
     what had been recorded from there on is replaced. What is no number of steps is left out.
     """
     points: Points = []
-    for step, loss in recorded:
+    for step, loss in _counted(source, recorded):
         if not 0 <= step < _MOST_STEPS:
             continue
         if points and step <= points[-1][0]:
             del points[bisect_left(points, step, key=_step) :]
         points.append((step, loss))
     return LossHistory(source, axis, tuple(points)) if points else None
+
+
+def _counted(source: str, recorded: Iterable[T]) -> Iterator[T]:
+    for number, one in enumerate(recorded):
+        if number >= MOST_POINTS:
+            raise CorruptCheckpointError(source, f"records more than {MOST_POINTS:,} values")
+        yield one
 
 
 def read_losses(run: Run) -> LossHistory | None:
@@ -180,12 +193,8 @@ def _database(run: Run, axis: str) -> LossHistory | None:
     path = os.path.join(run.path, "loss_log.db")
     if axis != "step" or not os.path.isfile(path):
         return None
-    return next(
-        filter(
-            None, (history(path, axis, read_metric(path, key)) for key in ("loss/loss", "loss"))
-        ),
-        None,
-    )
+    found = (history(path, axis, read_metric(path, key, MOST_POINTS + 1)) for key in LOG_KEYS)
+    return next(filter(None, found), None)
 
 
 def _event_files(run: Run, axis: str) -> LossHistory | None:
@@ -198,7 +207,8 @@ def _event_files(run: Run, axis: str) -> LossHistory | None:
     for folder, _, names in folders:
         curves: dict[str, Points] = {}
         for name in sorted(names, key=natural):
-            for scalar in scalars(os.path.join(folder, name), tags):
+            path = os.path.join(folder, name)
+            for scalar in _counted(path, scalars(path, tags)):
                 curves.setdefault(scalar.tag, []).append((scalar.step, scalar.value))
         for tag in tags:
             if tag in curves:

@@ -288,6 +288,34 @@ def test_a_line_that_was_not_finished_and_one_without_a_loss_are_left_out(tmp_pa
     assert losses(run).points == ((8, 0.1),), "a last line without an end counts where it is whole"
 
 
+def test_memory_has_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lora_convert.operations.losses.MOST_POINTS", 9)
+    points = dict.fromkeys(range(10), 0.5)
+    run = run_of("accelerate", tmp_path)
+    database(tmp_path / "loss_log.db", "loss", points)
+    for write in (
+        lambda: curve(tmp_path / "events.out.tfevents.1", "loss", points.items()),
+        lambda: metrics(tmp_path, points),
+    ):
+        with pytest.raises(CorruptCheckpointError, match="more than 9 values"):
+            read_losses(run)
+        write()
+    with pytest.raises(CorruptCheckpointError, match="more than 9 values"):
+        read_losses(run)
+
+
+@pytest.mark.parametrize("key", ["'loss' || step", "substr('loss' || step, 1, 4)"])
+def test_a_view_without_an_end_is_told(key: str, tmp_path: Path) -> None:
+    run = run_of("accelerate", tmp_path)
+    with closing(sqlite3.connect(tmp_path / "loss_log.db")) as connection:
+        connection.execute(
+            "CREATE VIEW metrics AS WITH RECURSIVE n(step) AS (SELECT 1 UNION ALL SELECT step + 1 FROM n)"
+            f" SELECT step, {key} AS key, 0.5 AS value_real FROM n"
+        )
+    with pytest.raises(CorruptCheckpointError, match="interrupted"):
+        read_losses(run)
+
+
 def test_lines_across_blocks_are_whole(tmp_path: Path) -> None:
     run = run_of("accelerate", tmp_path)
     points = {step: step / 3 for step in range(20_000)}
