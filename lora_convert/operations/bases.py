@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from lora_convert.errors import CheckpointNotFoundError, HubError
+from lora_convert.operations.runs import runs_in
 from lora_convert.storage.pipelines import is_pipeline
 
 if TYPE_CHECKING:
@@ -23,22 +24,28 @@ class Base(NamedTuple):
     """Who said so: ``option``, or the document."""
 
 
+_PARENTS = 4
+"""Folders above a checkpoint's weights in which its run is looked for."""
 _FILES = ("*.json", "*.txt", "*.model", "*.safetensors")
 """What a pipeline is read from; its weights in other containers are left where they are."""
 
 
-def base_of(adapter: Adapter, option: str | None) -> Base:
-    """The base that an option or the adapter's own configuration names.
+def base_of(adapter: Adapter, checkpoint: str, option: str | None) -> Base:
+    """The base that an option, the adapter's own configuration or the checkpoint's run names.
 
     A folder, or a repository of the Hub: in its cache, else fetched. CheckpointNotFoundError where
     nothing names one, HubError where a repository cannot be had.
     """
-    name = option or adapter.base_model
+    named = {
+        "option": option,
+        "the adapter's configuration": adapter.base_model,
+        "the run": None if option or adapter.base_model else _of_run(checkpoint),
+    }
+    source, name = next(((who, name) for who, name in named.items() if name), ("", ""))
     if not name:
         raise CheckpointNotFoundError(
             "base", "nothing says what the base of this adapter is", hint="give it with --base"
         )
-    source = "option" if option else "the adapter's configuration"
     if os.path.isdir(name):
         return Base(name, name, source)
     if os.path.exists(name):
@@ -46,6 +53,20 @@ def base_of(adapter: Adapter, option: str | None) -> Base:
             name, f"{name}: is a file; the base must be the folder of a pipeline", hint="--base DIR"
         )
     return Base(_from_hub(name), name, source)
+
+
+def _of_run(checkpoint: str) -> str | None:
+    """The base that the run names of which a checkpoint is a part."""
+    path = os.path.join(os.path.realpath(checkpoint), "")
+    folder = path
+    for _ in range(_PARENTS):
+        folder = os.path.dirname(folder.rstrip(os.sep))
+        for run in runs_in(folder) if os.path.isdir(folder) else ():
+            parts = [one.path for one in run.checkpoints] + [run.final or run.path]
+            inside = (os.path.join(os.path.realpath(part), "") for part in parts)
+            if run.base_model and path.startswith(tuple(inside)):
+                return run.base_model
+    return None
 
 
 def _from_hub(name: str) -> str:

@@ -98,8 +98,13 @@ def _stems(sources: Iterable[str]) -> dict[str, str]:
 def _place(source: str, stem: str, format_: Format, output: str | None) -> str | None:
     if output is None and os.path.isdir(source):
         return None
+    return place_of(stem, format_, os.path.dirname(source) if output is None else output)
+
+
+def place_of(stem: str, format_: Format, folder: str) -> str:
+    """Where an output goes in a folder of many: a file or folder called after `stem`."""
     name = format_.file_name(stem) if is_named_after(format_) else f"{stem}_{format_.name}"
-    return os.path.join(os.path.dirname(source) if output is None else output, name)
+    return os.path.join(folder, name)
 
 
 def is_named_after(format_: Format) -> bool:

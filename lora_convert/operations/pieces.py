@@ -54,6 +54,8 @@ class Counts(NamedTuple):
 
     merged: int
     untouched: int
+    own: int
+    """Of all, those that the checkpoint brings because they are not the base's."""
 
 
 class Options(NamedTuple):
@@ -109,7 +111,8 @@ class Builder(NamedTuple):
         named = translate(self.adapter, self._architecture, "diffusers", facts)
         own = base_weights(self.opened.checkpoint.header, self.opened.detection)
         pieces = [self._given(name, self.base.path) for name in pipeline.documents]
-        merged, untouched, first = 0, 0, len(self.opened.checkpoint.files)
+        merged, untouched, brought = 0, 0, 0
+        first = len(self.opened.checkpoint.files)
         for name, part in pipeline.components.items():
             pieces += [self._given(f"{name}/{file}", part.folder, file) for file in part.documents]
             if name not in rewritten:
@@ -125,11 +128,12 @@ class Builder(NamedTuple):
                 settled, deltas, self._architecture, strength=self.options.scale, where=part.folder
             )
             merged += len(changed)
+            brought += sum(settled[key] is not weights[key] for key in weights)
             untouched += len(tensors) - len(changed) if changed else 0
             path = f"{name}/{plain_name(part.weights.path)}" if part.weights else ""
             laid = lay_out(path, self._cast(tensors), changed, self.options.layout)
             pieces += [Piece(file, common) for file, common in laid]
-        return tuple(pieces), joined, Counts(merged, untouched)
+        return tuple(pieces), joined, Counts(merged, untouched, brought)
 
     @property
     def _architecture(self) -> Architecture | None:

@@ -67,6 +67,7 @@ def provenance(plan: PipelinePlan, *, whole_files: bool = False) -> dict[str, An
             "modules": len(plan.adapter.deltas),
             "merged": plan.counts.merged,
             "untouched": plan.counts.untouched,
+            "own": plan.counts.own,
             "unexplained": len(detection.unexplained),
         },
         "dtype": plan.options.dtype or "keep",
@@ -97,7 +98,8 @@ def fingerprint(plan: PipelinePlan, adapter_hash: str) -> str:
 def _states(plan: PipelinePlan) -> list[Any]:
     """Name, size and time of each file of the base: read in no time, and changed when it is."""
     files = {piece.content.path for piece in plan.pieces if isinstance(piece.content, Given)}
-    files |= {file.path for file in plan.joined.files}
+    own = len(plan.opened.checkpoint.files)
+    files |= {file.path for file in plan.joined.files[0 if plan.counts.own else own :]}
     states = []
     for path in sorted(files):
         status = os.stat(path)

@@ -11,14 +11,13 @@ from __future__ import annotations
 import re
 from typing import Literal, NamedTuple
 
+from lora_convert.operations.sharing import FINAL, LORAS, PIPELINES
+
 CheckpointKind = Literal["file", "folder", "backup"]
 """A weights file, a folder with one in it, or a folder kept to go on from."""
 
-MADE_HERE = ("checkpoint_pipelines", "final_pipeline")
+MADE_HERE = (PIPELINES, LORAS, FINAL)
 """Folders of a run that this package writes: never a source."""
-
-PIPELINE = "model_index.json"
-"""What a folder holds that is a whole pipeline and no checkpoint."""
 
 _SUFFIX = r"\.(safetensors|pt|pth|ckpt|bin)"
 

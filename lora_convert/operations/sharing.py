@@ -6,6 +6,10 @@ import os
 
 PIPELINES = "checkpoint_pipelines"
 """Folder of a run's pipelines, a subfolder each."""
+FINAL = "final_pipeline"
+"""Folder of a run of the pipeline that its last weights make."""
+LORAS = "checkpoint_loras"
+"""Folder of a run of LoRA files made of its checkpoints."""
 SHARED = ".shared"
 """Folder among them of what is theirs together."""
 

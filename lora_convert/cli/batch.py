@@ -1,0 +1,157 @@
+"""lora-convert batch."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lora_convert.cli import _options
+from lora_convert.cli._output import Output
+
+if TYPE_CHECKING:
+    from lora_convert.operations.batch import RunPlan, Wanted
+    from lora_convert.operations.tasks import Outcome
+
+_PAUSE = 5.0
+"""Seconds between two looks at a run that is watched."""
+_SETTLED = 10.0
+"""Seconds since its last change after which a checkpoint counts as written."""
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...", type=click.Path())
+@click.option("--base", metavar="DIR|REPO", help="The base. Default: what the run names.")
+@click.option("--best", type=int, metavar="N", help="Only the N checkpoints of the lowest loss.")
+@click.option("--steps", metavar="N,N", help="Only the checkpoints of these steps.")
+@click.option("--every", type=int, metavar="N", help="Only those whose step is a multiple of N.")
+@click.option("--last", type=int, metavar="N", help="Only the last N checkpoints.")
+@click.option(
+    "--to",
+    "formats",
+    metavar="FORMAT",
+    multiple=True,
+    shell_complete=_options.format_names,
+    help="LoRA files too, in RUN/checkpoint_loras; may be given again.",
+)
+@_options.merging
+@_options.force
+@_options.no_verify
+@click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="At once.")
+@click.option(
+    "--executor", metavar="tcp://HOST:PORT", help="Let the workers of this Dask cluster do it."
+)
+@click.option("--watch", is_flag=True, help="Go on as checkpoints appear, until interrupted.")
+@_options.dry_run
+@_options.output
+def batch(
+    runs: tuple[str, ...],
+    best: int | None,
+    steps: str | None,
+    every: int | None,
+    last: int | None,
+    jobs: int,
+    executor: str | None,
+    watch: bool,
+    dry_run: bool,
+    as_json: bool,
+    quiet: bool,
+    **wanted: Any,
+) -> int:
+    """Make a pipeline of every checkpoint of RUN, in RUN/checkpoint_pipelines, and of its last weights.
+
+    What was made of the same bytes with the same options is skipped. A failure stops nothing (exit 3); an
+    interrupted batch goes on where it was.
+    """
+    from lora_convert.operations.batch import plan_batch
+    from lora_convert.operations.executing import doing
+    from lora_convert.operations.selecting import selector
+
+    chosen = selector(best=best, steps=_steps(steps), every=every, last=last)
+    out = Output(json=as_json, quiet=quiet)
+    make = _wanted(chosen, **wanted)
+    if dry_run:
+        return _show_plans(out, plan_batch(runs, make))
+    with doing(jobs, executor, runs[0]) as do:
+        counts = {"converted": 0, "skipped": 0, "failed": 0}
+        while True:
+            settled = time.time() - _SETTLED if watch else 0.0
+            for outcome in _outcomes(runs, make._replace(settled=settled), do):
+                if not (watch and outcome.status == "skipped"):
+                    counts[outcome.status] += 1
+                    _show(out, outcome)
+            if not watch:
+                break
+            time.sleep(_PAUSE)
+    _show_sum(out, counts)
+    return 3 if counts["failed"] else 0
+
+
+def _outcomes(runs: tuple[str, ...], wanted: Wanted, do: Any) -> Any:
+    from lora_convert.operations.batch import plan_batch, run_batch
+
+    return run_batch(plan_batch(runs, wanted), do)
+
+
+def _wanted(
+    chosen: Any,
+    *,
+    base: str | None,
+    formats: tuple[str, ...],
+    scale: float,
+    dtype: str,
+    layout: str,
+    link: str,
+    hash_files: bool,
+    force: bool,
+    no_verify: bool,
+) -> Wanted:
+    from lora_convert.operations.batch import Wanted
+    from lora_convert.operations.convert import check_options
+    from lora_convert.operations.pieces import options_of
+
+    for name in formats:
+        check_options(name, None, "warn")
+    options = options_of(scale, dtype, layout, link)
+    return Wanted(options, chosen, formats, base, force, not no_verify, hash_files)
+
+
+def _steps(text: str | None) -> tuple[int, ...]:
+    """Numbers with commas between them."""
+    from lora_convert.errors import OptionError
+
+    try:
+        return tuple(int(part) for part in text.split(",")) if text else ()
+    except ValueError as error:
+        raise OptionError("steps", text, hint="for example --steps 500,1500") from error
+
+
+def _show_plans(out: Output, plans: list[RunPlan]) -> int:
+    for plan in plans:
+        waiting = {task.item for task in plan.waiting}
+        for task in plan.tasks:
+            status = "planned" if task.item in waiting else "skipped"
+            if out.json:
+                fields = {"run": plan.run.path, "item": task.item, "source": task.source}
+                out.object({**fields, "output": task.output, "status": status})
+            else:
+                out.line(f"{status}: {task.item}: {task.output}")
+    return 0
+
+
+def _show(out: Output, outcome: Outcome) -> None:
+    if out.json:
+        fields = {"item": outcome.task.item, "source": outcome.task.source}
+        out.object({**fields, **outcome.fields, "output": outcome.output, "status": outcome.status})
+    elif outcome.status == "failed":
+        out.line(f"failed: {outcome.task.item}: {outcome.detail}")
+    elif not out.quiet:
+        out.line(f"{outcome.status}: {outcome.task.item}: {outcome.output} ({outcome.detail})")
+    elif outcome.status == "converted":
+        out.line(outcome.output)
+
+
+def _show_sum(out: Output, counts: dict[str, int]) -> None:
+    listed = ", ".join(f"{name.capitalize()} {count}" for name, count in counts.items())
+    out.note(f"{listed}, Total {sum(counts.values())}")
