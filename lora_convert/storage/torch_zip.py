@@ -81,6 +81,7 @@ def _check_byte_order(file: SourceFile, entry: Entry | None) -> None:
 
 
 def _header(payload: Payload, views: _Views) -> Header:
+    views.check_size(payload.tensors.values())
     tensors: dict[str, Stored] = {
         name: views.stored(name, tensor) for name, tensor in payload.tensors.items()
     }
@@ -107,15 +108,17 @@ class _Views(NamedTuple):
     entries: Mapping[str, Entry]
 
     def check(self, tensors: Iterable[Tensor]) -> None:
-        """Raise CorruptCheckpointError where tensors leave their storages, or claim too much together."""
+        """Raise CorruptCheckpointError where tensors leave their storages."""
         dtypes: dict[str, str] = {}
-        total = 0
         for tensor in tensors:
             storage = tensor.storage
             if dtypes.setdefault(storage.key, storage.dtype) != storage.dtype:
                 raise self._broken(f"storage {storage.key!r} has two dtypes")
             self._check_one(tensor)
-            total += prod(tensor.shape) * _width(tensor.dtype)
+
+    def check_size(self, tensors: Iterable[Tensor]) -> None:
+        """Raise CorruptCheckpointError where tensors claim too much together."""
+        total = sum(prod(tensor.shape) * _width(tensor.dtype) for tensor in tensors)
         if total > MOST_SHARING * self.file.size:
             problem = f"its tensors claim {total:,} bytes, the file has {self.file.size:,}"
             raise CorruptCheckpointError(

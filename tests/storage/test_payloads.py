@@ -292,6 +292,18 @@ def test_an_alpha_among_ten_thousand_weights_is_found(tmp_path: Path) -> None:
     assert (found.scale_source, found.scales) == ("payload", {"2.5": 4})
 
 
+def test_much_that_is_no_weight_is_in_nobodys_way(tmp_path: Path) -> None:
+    """A mask that is one number everywhere, and a record of a hundred thousand images."""
+    kept = {
+        "mask": torch.ones(1).expand(1 << 14, 1 << 14),
+        "images": {f"{n}.png": {"caption": "x"} for n in range(110_000)},
+    }
+    path = saved({"state_dict": WEIGHTS, "lora_config": CONFIG, **kept}, tmp_path / "x.pt")
+    found = lc.inspect(path)
+    assert (found.modules, found.scales) == (4, {"2.5": 4})
+    assert found.payload["mask"] == "a tensor"
+
+
 def test_two_adapters_in_one_payload_are_asked_about(tmp_path: Path) -> None:
     path = saved({"first": WEIGHTS, "second": dict(WEIGHTS)}, tmp_path / "x.pt")
     with pytest.raises(AmbiguousCheckpointError) as caught:
