@@ -15,7 +15,10 @@ SUFFIXES = (".safetensors", ".bin", ".pt", ".pth", ".ckpt")
 """What weights files are called, the likelier first; a file's content decides what it is."""
 INDEX = ".index.json"
 """What follows the suffix in the name of a list of shards."""
+_SHARD = re.compile(r"-\d+-of-\d+(?=\.\w+$)")
 _RANKED = ("adapter_model", "pytorch_lora_weights", "model")
+_DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+"""Names that Windows takes for devices, in any folder."""
 _STATE = re.compile(
     r"optimizer|scheduler|scaler|rng_state|random_states|training_args|custom_checkpoint"
     r"|zero_pp_rank.*optim_states|bf16_zero"
@@ -43,9 +46,15 @@ NO_FILES = WeightFiles("memory", (), (), "memory")
 
 
 def weight_files(path: str) -> WeightFiles:
-    """The files of a checkpoint given by a file's path; an index gives its shards."""
+    """The files of a checkpoint given by a file's path; an index gives its shards, and so does a shard."""
     if path.endswith(tuple(suffix + INDEX for suffix in SUFFIXES)):
         return _sharded(path)
+    folder, name = os.path.split(path)
+    index = os.path.join(folder, _SHARD.sub("", name) + INDEX)
+    if _SHARD.search(name) and os.path.isfile(index):
+        whole = _sharded_if_sound(index)
+        if path in whole.files:
+            return whole
     return WeightFiles(path, (path,), ("",), "{}")
 
 
@@ -191,4 +200,6 @@ def _is_plain(name: str) -> bool:
         and name not in {".", ".."}
         and not set(name) & set("/\\:\0")
         and name.isprintable()
+        and name == name.rstrip(" .")
+        and not _DEVICE.fullmatch(name)
     )

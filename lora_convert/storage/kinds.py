@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from lora_convert.errors import CorruptCheckpointError, UnknownFormatError
@@ -11,9 +13,8 @@ if TYPE_CHECKING:
 
 Kind: TypeAlias = Literal["safetensors", "torch zip"]
 
-RESAVE = "python -c \"import torch; torch.save(torch.load('OLD.pt', weights_only=True), 'NEW.pt')\""
-"""What makes a torch checkpoint of another time or machine readable."""
-
+_RESAVED = "saved again"
+"""Stands for the command that saves a file again."""
 _PAGE = ("is an HTML page, not a checkpoint", "download the file again, from its direct link")
 _BROKEN = (
     (b"version https://git-lfs", "is a Git LFS pointer, not the file itself", "git lfs pull"),
@@ -25,7 +26,7 @@ _OLD_TORCH = b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."
 _PICKLE = ("a pickle that torch.save did not write", "save the weights as safetensors")
 _ARCHIVE = "unpack it first"
 _PROTOCOLS = (b"\x80\2", b"\x80\3", b"\x80\4", b"\x80\5")
-_OLDER = ("a torch checkpoint from before torch 1.6", RESAVE)
+_OLDER = ("a torch checkpoint from before torch 1.6", _RESAVED)
 _FOREIGN = (
     *((start + _OLD_TORCH, *_OLDER) for start in _PROTOCOLS),
     *((start, *_PICKLE) for start in _PROTOCOLS),
@@ -55,7 +56,8 @@ def kind_of(file: SourceFile) -> Kind:
             raise CorruptCheckpointError(file.path, problem, hint=hint)
     for mark, title, hint in _FOREIGN:
         if beginning.startswith(mark):
-            raise UnknownFormatError(file.path, known_as=title, hint=hint)
+            again = resave(file.path) if hint == _RESAVED else hint
+            raise UnknownFormatError(file.path, known_as=title, hint=again)
     if beginning[_TAR_MARK:].startswith(b"ustar"):
         raise UnknownFormatError(
             file.path,
@@ -63,3 +65,12 @@ def kind_of(file: SourceFile) -> Kind:
             hint="save it again with the torch that wrote it, where you trust who made it",
         )
     return "safetensors"
+
+
+def resave(path: str) -> str:
+    """The command that makes a torch checkpoint of another time or machine readable."""
+    plain = re.fullmatch(r"[\w./ -]+", path) is not None
+    old, new = (path, f"{os.path.splitext(path)[0]}-new.pt") if plain else ("OLD.pt", "NEW.pt")
+    return (
+        f"python -c \"import torch; torch.save(torch.load('{old}', weights_only=True), '{new}')\""
+    )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lora_convert.errors import CorruptCheckpointError, UnknownFormatError
 from lora_convert.header import Document, Header
-from lora_convert.storage.kinds import RESAVE
+from lora_convert.storage.kinds import resave
 from lora_convert.storage.payload import Payload, take_apart
 from lora_convert.storage.pickled import Tensor
 from lora_convert.storage.unpickling import unpickle
@@ -76,7 +76,7 @@ def _pickle(file: SourceFile, entries: Mapping[str, Entry]) -> Entry:
 def _check_byte_order(file: SourceFile, entry: Entry | None) -> None:
     if entry is not None and file.read(entry.start, min(entry.size, 16)) != b"little":
         raise UnknownFormatError(
-            file.path, known_as="a torch checkpoint of a big-endian machine", hint=RESAVE
+            file.path, known_as="a torch checkpoint of a big-endian machine", hint=resave(file.path)
         )
 
 

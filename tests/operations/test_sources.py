@@ -269,3 +269,18 @@ def test_containers_of_other_names_are_of_one_rank(tmp_path: Path) -> None:
     with pytest.raises(AmbiguousCheckpointError) as caught:
         lc.inspect(tmp_path)
     assert caught.value.choices == ("a.safetensors", "b.pt")
+
+
+def test_a_shard_beside_its_index_stands_for_all(tmp_path: Path) -> None:
+    tensors = spelled("unet.")
+    names = sorted(tensors)
+    parts = {f"model-0000{n}-of-00002.safetensors": names[n - 1 :: 2] for n in (1, 2)}
+    for file, held in parts.items():
+        save_file({name: tensors[name] for name in held}, tmp_path / file)
+    one = str(tmp_path / "model-00001-of-00002.safetensors")
+    assert lc.inspect(one).total == len(parts[Path(one).name])
+    weight_map = {name: file for file, held in parts.items() for name in held}
+    index = tmp_path / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": weight_map}))
+    found = lc.inspect(one)
+    assert (found.total, found.weights) == (len(tensors), str(index))

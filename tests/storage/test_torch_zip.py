@@ -234,7 +234,7 @@ def test_files_from_before_torch_1_6_are_refused_and_the_shown_command_helps(
     assert command.startswith('python -c "')
     code = command.removeprefix('python -c "').removesuffix('"')
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
-    assert lc.inspect(tmp_path / "NEW.pt").format == "diffusers"
+    assert lc.inspect(tmp_path / "OLD-new.pt").format == "diffusers"
 
 
 def test_script_modules_and_big_endian_files_are_refused_by_name(tmp_path: Path) -> None:
