@@ -12,6 +12,7 @@ from lora_convert.formats import FORMATS
 from lora_convert.operations.destination import is_named_after, stem_of
 from lora_convert.operations.run_layouts import MADE_HERE, layout_of
 from lora_convert.operations.runs import runs_in
+from lora_convert.operations.sharing import PIPELINES
 from lora_convert.storage.folders import is_state, is_weights
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ def conversions_beside(run: Run) -> dict[str, tuple[str, ...]]:
             listed[folder] = frozenset(_listed(folder))
         return listed[folder]
 
-    pipelines = names(os.path.join(run.path, MADE_HERE[0]))
+    pipelines = names(os.path.join(run.path, PIPELINES))
     found = {}
     for one in run.checkpoints:
         beside = names(os.path.dirname(one.path))

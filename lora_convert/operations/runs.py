@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lora_convert.errors import CheckpointNotFoundError, InputError
-from lora_convert.operations.run_layouts import LAYOUTS, MADE_HERE, PIPELINE
+from lora_convert.operations.run_layouts import LAYOUTS, MADE_HERE
 from lora_convert.storage.documents import CONFIG, read_document
 from lora_convert.storage.folders import SUFFIXES, is_weights, natural
+from lora_convert.storage.pipelines import INDEX_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -171,7 +172,7 @@ class _Folder:
         if place.inside:
             return os.path.isfile(os.path.join(entry.path, *place.inside.split("/")))
         names = self._names(entry)
-        if PIPELINE in names or not layout.others.isdisjoint(names):
+        if INDEX_NAME in names or not layout.others.isdisjoint(names):
             return False
         if layout.signs and layout.signs.isdisjoint(names):
             return False
