@@ -35,6 +35,8 @@ _SIZE_AFTER = 1 << 3
 _LEVEL = 3 << 1
 """Flags: how hard was tried to compress."""
 _UTF8 = 1 << 11
+_FOLDER = 1 << 4
+"""Attribute: a folder. torch's reader gives no bytes of such an entry, and says nothing."""
 _AGAIN = "download or save the file again"
 
 
@@ -155,7 +157,7 @@ def _records(file: SourceFile, data: bytes, count: int) -> Iterator[_Record]:
             comment,
             disk,
             _,
-            _,
+            attributes,
             header,
         ) = fields
         if mark != b"PK\1\2":
@@ -168,6 +170,8 @@ def _records(file: SourceFile, data: bytes, count: int) -> Iterator[_Record]:
         known_flags = _SIZE_AFTER | _UTF8 | (_LEVEL if method else 0)
         if flags & ~known_flags or (not method and sizes[0] != sizes[1]) or disk:
             raise _broken(file, f"its zip entry {name!r} is encrypted or of another kind")
+        if sizes[0] and (attributes & _FOLDER or name.endswith("/")):
+            raise _broken(file, f"its zip entry {name!r} is a folder that holds bytes")
         yield _Record(name, flags, method, crc, *sizes)
     if at != len(data):
         raise _broken(file, "its zip directory holds more than it lists")
