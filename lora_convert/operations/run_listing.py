@@ -12,7 +12,7 @@ from lora_convert.formats import FORMATS
 from lora_convert.operations.destination import is_named_after, stem_of
 from lora_convert.operations.run_layouts import MADE_HERE, layout_of
 from lora_convert.operations.runs import runs_in
-from lora_convert.operations.sharing import PIPELINES
+from lora_convert.operations.sharing import FINAL, LORAS, PIPELINES
 from lora_convert.storage.folders import is_state, is_weights
 
 if TYPE_CHECKING:
@@ -56,8 +56,8 @@ class Sizes(NamedTuple):
     """Weights called ``model``, mostly whole models."""
     states: int
     """What training goes on from: optimizer, scheduler, random numbers."""
-    pipelines: int
-    """What this package made of the run."""
+    made: int
+    """What this package made of the run, in its own folders."""
     other: int
 
     @property
@@ -72,7 +72,9 @@ def sizes_of(run: Run) -> Sizes:
     if alone and not layout_of(run.tool).shared:
         return _sizes([run.path])
     final = [run.final, _state(run, run.final)] if run.final else []
-    made = [os.path.join(run.path, name) for name in MADE_HERE if alone]
+    made = [
+        os.path.join(run.path, name) for name in (MADE_HERE if alone else [f"{run.name}-{FINAL}"])
+    ]
     return _sizes([*(path for one in run.checkpoints for path in _parts(run, one)), *final, *made])
 
 
@@ -119,8 +121,8 @@ def _files(paths: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
 
 
 def _kind(name: str, folders: list[str]) -> str:
-    if not set(folders).isdisjoint(MADE_HERE):
-        return "pipelines"
+    if any(folder in MADE_HERE or folder.endswith(f"-{FINAL}") for folder in folders):
+        return "made"
     if is_state(name) or any(folder.endswith(_STATES) for folder in folders):
         return "states"
     if is_weights(name):
@@ -140,16 +142,14 @@ def conversions_beside(run: Run) -> dict[str, tuple[str, ...]]:
             listed[folder] = frozenset(_listed(folder))
         return listed[folder]
 
-    pipelines = names(os.path.join(run.path, PIPELINES))
+    pipelines, loras = (names(os.path.join(run.path, name)) for name in (PIPELINES, LORAS))
     found = {}
     for one in run.checkpoints:
-        beside = names(os.path.dirname(one.path))
+        beside = names(os.path.dirname(one.path)) | loras
         stem = one.name if one.kind != "file" else stem_of(one.name)
-        made = [
-            *_beside(stem, beside),
-            *(_inside(_listed(one.path)) if one.kind == "folder" else ()),
-        ]
-        made += ["pipeline"] if pipelines & {stem, f"checkpoint-{one.step}"} else []
+        inside = _inside(_listed(one.path)) if one.kind == "folder" else ()
+        made = [*_beside(stem, beside), *inside]
+        made += ["pipeline"] if stem in pipelines else []
         found[one.path] = tuple(dict.fromkeys(made))
     return found
 

@@ -371,7 +371,7 @@ def test_sizes_are_told_by_kind_and_count_hard_links_once(tmp_path: Path) -> Non
     assert before.models == 3 * 7
     assert before.states == 9 * 7
     assert before.adapters == 7
-    assert before.pipelines == 0
+    assert before.made == 0
     assert before.total == sum(
         path.stat().st_size for path in first.parents[1].rglob("*.*") if path.is_file()
     )
@@ -404,9 +404,11 @@ def test_what_was_made_beside_checkpoints_is_known_by_name(tmp_path: Path) -> No
     touch(folder / "pytorch_lora_weights.safetensors")
     touch(folder / "model_peft/adapter_model.safetensors")
     checkpoint(tmp_path / "run/checkpoint_pipelines/checkpoint-1000", "model_index.json")
+    touch(tmp_path / "run/checkpoint_loras/checkpoint-1500_kohya.safetensors")
     first, second, third = conversions_beside(run).values()
     assert set(first) == {"kohya", "diffusers", "peft"}
-    assert (second, third) == (("pipeline",), ())
+    assert (second, third) == (("pipeline",), ("kohya",))
+    assert sizes_of(run).made == 2 * 7
 
     style = made("kohya", tmp_path / "kohya")
     touch(tmp_path / "kohya/style-000004_diffusers/pytorch_lora_weights.safetensors")
