@@ -18,7 +18,7 @@ from lora_convert.algorithms._contract import Factors, Part
 from lora_convert.errors import ShapeError
 from lora_convert.tensors.build import cast, columns, padded, reshaped, rows, stack, times
 from lora_convert.tensors.dtypes import FLOATS, common
-from lora_convert.tensors.expr import Contracted, Expr, Product, Shape, Sum, Zeros
+from lora_convert.tensors.expr import Cast, Contracted, Expr, Product, Shape, Sum, Zeros
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -151,7 +151,10 @@ def changed(module: str, weight: Expr, factors: Factors) -> Expr:
             module,
             f"changes a weight of {list(change.shape)}; the base has {weight.dtype} {list(weight.shape)}",
         )
-    return Sum(weight, reshaped(change, weight.shape))
+    exact = (
+        weight.of if isinstance(weight, Cast) else weight
+    )  # what was merged before is not rounded yet
+    return Sum(exact, reshaped(change, weight.shape))
 
 
 def _stacked_bias(parts: Sequence[Part], scale: Scale, dtype: str) -> Expr:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lora_convert.architectures._single_files import SINGLE_FILES
 from lora_convert.architectures._vocabulary import (
     Architecture,
     Component,
@@ -24,6 +25,7 @@ ARCHITECTURES: dict[str, Architecture] = {
 
 __all__ = [
     "ARCHITECTURES",
+    "SINGLE_FILES",
     "Architecture",
     "Component",
     "Entry",

@@ -21,6 +21,7 @@ COMMANDS = {
     "to-kohya": ("convert", "Convert to kohya's names, for A1111, Forge and ComfyUI."),
     "pipeline": ("pipeline", "Build a whole Diffusers pipeline from a checkpoint and its base."),
     "batch": ("batch", "Make pipelines, or LoRA files, of all checkpoints of runs."),
+    "merge": ("merge", "Merge LoRAs into a checkpoint of one file, or into a component."),
     "verify": ("verify", "Do two files, in any formats, act alike?"),
     "runs": ("runs", "Training runs: their checkpoints, losses and sizes."),
     "formats": ("formats", "Formats, architectures, algorithms, and what converts to what."),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from lora_convert.adapter import Scale
 from lora_convert.algorithms import ALGORITHMS, Factors
@@ -10,11 +10,15 @@ from lora_convert.architectures import fill, find
 from lora_convert.errors import BaseMismatchError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from lora_convert.adapter import Delta
     from lora_convert.architectures import Architecture
     from lora_convert.tensors.expr import Expr
+
+
+Keys: TypeAlias = "Callable[[Delta], Iterable[str]]"
+"""What the names of the tensors that a delta changes may begin with; ``weight`` and ``bias`` follow."""
 
 
 class Merged(NamedTuple):
@@ -28,34 +32,33 @@ class Merged(NamedTuple):
 def merge(
     weights: Mapping[str, Expr],
     deltas: Iterable[Delta],
-    architecture: Architecture | None,
+    keys: Keys,
     *,
     strength: float = 1.0,
     where: str = "the base",
 ) -> Merged:
-    """`weights`, by the names a pipeline's files give them, with every delta added `strength` times.
+    """`weights` with every delta added `strength` times; `keys` finds them.
 
-    BaseMismatchError where a delta finds no weight, ShapeError where it finds one of another shape: the
-    adapter belongs to another base, and nothing of it may be left out. `where` is for messages.
+    What is merged into weights that were merged before is rounded once, in the end. BaseMismatchError
+    where a delta finds no weight, ShapeError where it finds one of another shape: the adapter belongs to
+    another base, and nothing of it may be left out. `where` is for messages.
     """
     tensors = dict(weights)
     missing = []
     for delta in deltas:
-        module = next(
-            (name for name in _names(delta, architecture) if f"{name}.weight" in weights), None
-        )
-        if module is None:
+        start = next((start for start in keys(delta) if f"{start}weight" in weights), None)
+        if start is None:
             missing.append(delta.label)
             continue
         base = {
-            role: weights[f"{module}.{role}"]
+            role: weights[f"{start}{role}"]
             for role in ("weight", "bias")
-            if f"{module}.{role}" in weights
+            if f"{start}{role}" in weights
         }
         factors = Factors(delta.tensors, _times(delta.scale, strength))
         algebra = ALGORITHMS[delta.algorithm].algebra
         for role, expr in algebra.merged(delta.label, base, factors).items():
-            tensors[f"{module}.{role}"] = expr
+            tensors[f"{start}{role}"] = expr
     if missing:
         raise BaseMismatchError(where, missing)
     return Merged(
@@ -67,11 +70,11 @@ def _times(scale: Scale, strength: float) -> Scale:
     return Scale(scale.alpha * strength, scale.divisor)
 
 
-def _names(delta: Delta, architecture: Architecture | None) -> Iterator[str]:
-    """What files of a pipeline may call a delta's module: Diffusers' name, or the class's."""
-    yield delta.module
+def keys_of_pipeline(architecture: Architecture | None, delta: Delta) -> Iterator[str]:
+    """What a pipeline's files may call a delta's module: Diffusers' name, or the class's."""
+    yield f"{delta.module}."
     entry, digits = find(architecture, delta.module, delta.component)
     if entry is not None:
         numbers = entry.wildcards(digits)
-        yield fill(entry.row.names("diffusers")[entry.member], numbers)
-        yield fill(entry.row.names("model")[entry.member], numbers)
+        yield fill(entry.row.names("diffusers")[entry.member], numbers) + "."
+        yield fill(entry.row.names("model")[entry.member], numbers) + "."

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack
+from functools import partial
 from math import isfinite
 from typing import TYPE_CHECKING, NamedTuple
 
 from lora_convert.architectures import ARCHITECTURES
-from lora_convert.conversion.merge import merge
+from lora_convert.conversion.merge import keys_of_pipeline, merge
 from lora_convert.conversion.shards import LAYOUTS, Layout, lay_out
 from lora_convert.conversion.translate import translate
 from lora_convert.conversion.wrapped import base_weights
@@ -124,8 +125,9 @@ class Builder(NamedTuple):
             first += len(rewritten[name].files)
             settled = self._settled(name, weights, own.get(name, {}), facts)
             deltas = [delta for delta in named.deltas if delta.component == name]
+            keys = partial(keys_of_pipeline, self._architecture)
             tensors, changed = merge(
-                settled, deltas, self._architecture, strength=self.options.scale, where=part.folder
+                settled, deltas, keys, strength=self.options.scale, where=part.folder
             )
             merged += len(changed)
             brought += sum(settled[key] is not weights[key] for key in weights)

@@ -1,0 +1,206 @@
+"""Adapters merged into one file of weights: a whole checkpoint, or a component of a pipeline."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from lora_convert.architectures import ARCHITECTURES, SINGLE_FILES
+from lora_convert.conversion.gather import chosen_adapter
+from lora_convert.conversion.merge import keys_of_pipeline, merge
+from lora_convert.conversion.read import read
+from lora_convert.conversion.translate import translate
+from lora_convert.errors import BaseMismatchError, DestinationExistsError, OptionError
+from lora_convert.operations.opening import Opened, open_adapter
+from lora_convert.operations.recognising import check_recognised
+from lora_convert.operations.scaling import scale_sources
+from lora_convert.planning import TensorFile
+from lora_convert.storage.atomic import check_space, staged_file
+from lora_convert.storage.checkpoint import Checkpoint
+from lora_convert.storage.flushing import Flushing
+from lora_convert.storage.folders import WeightFiles, ranked_weights, weight_files
+from lora_convert.storage.joined import Joined, moved
+from lora_convert.storage.probe import ByteFacts
+from lora_convert.storage.writer import check_written, write_tensor_file
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from lora_convert.adapter import Adapter, Delta
+    from lora_convert.conversion.merge import Keys
+    from lora_convert.facts import Facts
+    from lora_convert.tensors.expr import Expr
+
+
+class Added(NamedTuple):
+    """An adapter and how many times it is added."""
+
+    path: str
+    strength: float
+
+
+class MergeResult(NamedTuple):
+    """What a merge did."""
+
+    status: Literal["written", "unchanged"]
+    output: str
+    seconds: float
+    plan: dict[str, Any]
+
+    def as_json(self) -> dict[str, Any]:
+        """The documented fields."""
+        return {**self.plan, "status": self.status, "seconds": self.seconds}
+
+
+class MergePlan:
+    """A merge worked out to the byte. Holds its sources open until it is closed."""
+
+    def __init__(
+        self,
+        joined: Joined,
+        file: TensorFile,
+        output: str,
+        counts: tuple[int, int],
+        said: dict[str, Any],
+        closing: ExitStack,
+    ) -> None:
+        self.joined = joined
+        self.file = file
+        self.output = output
+        self.merged, self.untouched = counts
+        self._said = said
+        self._closing = closing
+
+    def as_json(self) -> dict[str, Any]:
+        """The documented fields."""
+        counts = {"merged": self.merged, "untouched": self.untouched}
+        return {**self._said, "output": self.output, "bytes": self.file.size, **counts}
+
+    def apply(
+        self,
+        *,
+        force: bool = False,
+        verify: bool = True,
+        progress: Callable[[int], None] = lambda done: None,
+    ) -> MergeResult:
+        """Write the file: whole, or not at all; it is read back before it gets its name."""
+        started = time.perf_counter()
+        output = os.path.abspath(self.output)
+        if self.joined.is_source(output):
+            why = "it is a source, which is never touched"
+            raise DestinationExistsError(self.output, why=why, hint="choose another with -o")
+        if os.path.lexists(output) and not force:
+            raise DestinationExistsError(self.output)
+        os.makedirs(os.path.dirname(output), exist_ok=True)
+        check_space(os.path.dirname(output), self.file.size)
+        with staged_file(output, self.file.size) as (descriptor, staged):
+            written = write_tensor_file(descriptor, self.file, self.joined, progress)
+            with Flushing(descriptor):
+                check_written(descriptor, output, written, self.joined, data=verify)
+            staged.publish(replace=force)
+        return MergeResult("written", self.output, time.perf_counter() - started, self.as_json())
+
+    def close(self) -> None:
+        """Close all sources."""
+        self._closing.close()
+
+    def __enter__(self) -> MergePlan:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def plan_merge(adapters: Sequence[Added], into: str, output: str) -> MergePlan:
+    """Work out the weights in `into` with all `adapters` added: other tensors and metadata stay as they are.
+
+    `into` is a checkpoint in one file in its authors' names, or the weights of a pipeline's component, a file
+    or folder. Every module of every adapter must find its weight there, else BaseMismatchError.
+    """
+    if not output.endswith(".safetensors"):
+        raise OptionError(
+            "output", output, why="a file of weights is written", hint="-o OUT.safetensors"
+        )
+    with ExitStack() as closing:
+        base = closing.enter_context(Checkpoint(_weights(into)))
+        opened = [_opened(one.path, closing) for one in adapters]
+        joined = Joined(base, *(one.checkpoint for one in opened))
+        facts = ByteFacts(joined.read)
+        tensors: dict[str, Expr] = {**base.header.tensors}
+        changed: set[str] = set()
+        first = len(base.files)
+        for one, added in zip(opened, adapters, strict=True):
+            with one.naming():
+                found = _read(one, first)
+                deltas, keys = _spelled(one, found, tensors, facts)
+                merged = merge(tensors, deltas, keys, strength=added.strength, where=into)
+            tensors, first = merged.tensors, first + len(one.checkpoint.files)
+            changed |= merged.changed
+        said = {"into": into, "adapters": [one._asdict() for one in adapters]}
+        file = TensorFile(
+            os.path.basename(output), tensors, base.header.metadata or {"format": "pt"}
+        )
+        counts = (len(changed), len(tensors) - len(changed))
+        return MergePlan(joined, file, output, counts, said, closing.pop_all())
+    raise AssertionError  # the stack swallows nothing
+
+
+def _weights(into: str) -> WeightFiles:
+    if os.path.isdir(into):
+        ranked = ranked_weights(into)
+        if not ranked or len(ranked[0]) != 1:
+            why = "it holds no weights of one component" if not ranked else "it holds several"
+            raise OptionError("into", into, why=why, hint="give the file of weights")
+        return ranked[0][0]
+    return weight_files(into)
+
+
+def _opened(path: str, closing: ExitStack) -> Opened:
+    opened = open_adapter(path)
+    closing.callback(opened.checkpoint.close)
+    check_recognised(opened)
+    return opened
+
+
+def _read(opened: Opened, first: int) -> Adapter:
+    """An adapter whose files are counted from `first`."""
+    wanted = chosen_adapter(opened.detection, None, opened.checkpoint.path)
+    gathered = tuple(
+        entry._replace(tensors={role: moved(t, first) for role, t in entry.tensors.items()})
+        for entry in opened.gathered(wanted)
+    )
+    scales = scale_sources(opened, gathered, None)
+    return read(opened.checkpoint.header, opened.detection, gathered, scales)
+
+
+def _spelled(
+    opened: Opened, adapter: Adapter, tensors: dict[str, Expr], facts: Facts
+) -> tuple[tuple[Delta, ...], Keys]:
+    """The deltas as the base spells its modules, and how its names begin."""
+    name = opened.detection.architecture
+    architecture = ARCHITECTURES[name] if name else None
+    layout = SINGLE_FILES.get(name or "")
+    named = translate(adapter, architecture, "diffusers", facts)
+    if layout is None or architecture is None:
+        return named.deltas, partial(keys_of_pipeline, architecture)
+    own = layout.named(architecture)
+    native = translate(named, own, "native", facts).deltas
+
+    def keys(delta: Delta) -> tuple[str, ...]:
+        return layout.keys(delta.component, delta.module)
+
+    if any(f"{start}weight" in tensors for delta in native for start in keys(delta)):
+        return native, keys
+    components = {delta.component for delta in named.deltas}
+    if len(components) > 1:
+        raise BaseMismatchError("the base", [d.label for d in native])
+    return named.deltas, partial(keys_of_pipeline, architecture)
