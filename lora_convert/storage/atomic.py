@@ -11,7 +11,7 @@ import contextlib
 import errno
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import TypeAlias
 
 from lora_convert.errors import (
@@ -28,6 +28,7 @@ from lora_convert.storage.leftovers import (
     temporary_path,
 )
 from lora_convert.storage.renaming import can_exchange, exchange, rename
+from lora_convert.storage.strangers import check_strangers
 
 _FLAGS = (
     os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
@@ -52,12 +53,13 @@ class Staged:
         self._old = -1
         self._keep = False
 
-    def publish(self, *, replace: bool) -> None:
+    def publish(self, *, replace: bool, own: Collection[str] = ()) -> None:
         """Give it its name; DestinationExistsError where that is taken and not to be replaced.
 
-        The same where a folder is to replace a folder, and the disk has no call for that. An
-        OutputError that says "durability unknown" comes after the rename: the output is there and
-        whole, but a power cut may still take it away, and bring back what it replaced.
+        The same where a folder is to replace a folder and the disk has no call for that, or the old one
+        has names that are neither in the new one nor among its `own` (``sub/name``). An OutputError
+        that says "durability unknown" comes after the rename: the output is there and whole, but a
+        power cut may still take it away, and bring back what it replaced.
         """
         if os.name == "nt":
             self.close()  # Windows renames nothing that is open
@@ -65,7 +67,7 @@ class Staged:
         try:
             if folder:
                 sync_folder(self.path)
-            if not (folder and replace and self._exchanged()):
+            if not (folder and replace and self._exchanged(own)):
                 rename(self.path, self.target, replace=replace)
         except FileExistsError as error:
             if isinstance(error, DestinationExistsError):
@@ -81,7 +83,7 @@ class Staged:
             self._keep = True
             raise unconfirmed(self.target, error) from error
 
-    def _exchanged(self) -> bool:
+    def _exchanged(self, own: Collection[str]) -> bool:
         """Change names with a folder that is there; False where nothing is.
 
         What was there is locked before, else another run could take it for a left-over and remove it
@@ -97,6 +99,7 @@ class Staged:
             if not os.path.islink(self.target):
                 self._old = open_folder(self.target)
                 claim(self.target, self._old)
+                check_strangers(self.target, self.path, own)
             if not exchange(self.path, self.target):
                 raise _not_replaceable(self.target)
         except FileNotFoundError:  # it has just been removed

@@ -1,9 +1,11 @@
-"""What lies in a folder beside what was put there, to be asked before the folder is replaced."""
+"""What lies in a folder beside what was put there: replacing the folder would take it away."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Collection
+
+from lora_convert.errors import DestinationExistsError
 
 
 def strangers(folder: str, own: Collection[str], most: int = 3) -> tuple[str, ...]:
@@ -12,18 +14,33 @@ def strangers(folder: str, own: Collection[str], most: int = 3) -> tuple[str, ..
     Links are names like others and are not followed. What cannot be looked into is a stranger too.
     """
     found: list[str] = []
-
-    def closed(error: OSError) -> None:
-        found.append(_name(folder, error.filename))
-
-    for place, folders, files in os.walk(folder, onerror=closed):
-        links = [name for name in folders if os.path.islink(os.path.join(place, name))]
-        names = (_name(folder, os.path.join(place, name)) for name in (*files, *links))
-        found += [name for name in names if name not in own]
-        if len(found) >= most:
-            break
+    waiting = [""]
+    while waiting and len(found) < most:
+        inside = waiting.pop()
+        try:
+            with os.scandir(os.path.join(folder, inside)) as entries:
+                for entry in entries:
+                    name = f"{inside}/{entry.name}" if inside else entry.name
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(name)
+                    elif name not in own:
+                        found.append(name)
+        except OSError:
+            found.append(inside or ".")
     return tuple(sorted(found)[:most])
 
 
-def _name(folder: str, path: str) -> str:
-    return os.path.relpath(path, folder).replace(os.sep, "/")
+def check_strangers(old: str, new: str, own: Collection[str]) -> None:
+    """Raise DestinationExistsError where `old` has what is neither its `own` nor in `new` again."""
+    names = {
+        os.path.relpath(os.path.join(place, name), new).replace(os.sep, "/")
+        for place, folders, files in os.walk(new)
+        for name in (*folders, *files)
+    }
+    found = strangers(old, names.union(own))
+    if found:
+        raise DestinationExistsError(
+            old,
+            why=f"replacing it would remove what else is in it, for example {found[0]!r}",
+            hint="choose another with -o, or move that away first",
+        )

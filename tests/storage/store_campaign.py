@@ -67,7 +67,7 @@ def _folder(root: Path) -> None:
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(CONTENT)
         sync_folder(os.path.join(staged.path, "sub"))
-        staged.publish(replace=True)
+        staged.publish(replace=True, own=OLD)
 
 
 def _record(root: Path) -> None:
@@ -75,6 +75,9 @@ def _record(root: Path) -> None:
         for item in ("first", "second", "third"):
             if not is_done(journal.last, item, "f"):
                 journal.add(Entry(item, "done", "f"))
+
+
+OLD = {"old", "sub/old", "sub/deeper/old", "sub/link", "link"}
 
 
 def _old_folder(root: Path) -> None:

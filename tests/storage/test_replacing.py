@@ -32,7 +32,12 @@ def replace(target: Path, name: str = "new", *, force: bool = True) -> None:
         Path(staged.path, "sub").mkdir()
         for path in (name, f"sub/{name}"):
             Path(staged.path, path).write_text(name)
-        staged.publish(replace=force)
+        staged.publish(replace=force, own=OLD)
+
+
+OLD = {
+    f"{place}{name}" for place in ("", "sub/") for name in ("old", "new", "link", "hard", *"abc")
+}
 
 
 def names(folder: Path) -> list[str]:
@@ -77,6 +82,19 @@ def test_a_folder_takes_the_place_of_another(target: Path) -> None:
     check(target)
 
 
+@pytest.mark.parametrize("name", ["mine", "sub/mine", "sub/closed/mine", "mine/old"])
+def test_what_is_anothers_is_not_removed(name: str, target: Path) -> None:
+    """A wrong name given with --force may be that of a whole run, its checkpoints included."""
+    (target / name).parent.mkdir(exist_ok=True)
+    (target / name).symlink_to("nowhere")
+    old = names(target)
+    with pytest.raises(DestinationExistsError, match="would remove") as caught:
+        replace(target)
+    assert name in caught.value.why
+    assert "-o" in caught.value.hint
+    check(target, old)
+
+
 def test_where_nothing_is_it_is_as_without(target: Path) -> None:
     replace(target.parent / "other")
     assert names(target.parent / "other") == NEW
@@ -113,7 +131,7 @@ def test_where_it_cannot_be_done_in_one_step_it_is_not_done(
     assert f"remove {target} first" in caught.value.hint
     check(target, old)
     with told, staged_folder(str(target)) as staged:
-        staged.publish(replace=True)
+        staged.publish(replace=True, own=OLD)
     check(target, old)
 
 
@@ -168,7 +186,7 @@ def test_an_exchange_that_fails(target: Path, monkeypatch: pytest.MonkeyPatch) -
             patch.setattr(renaming, "_rename_exchanging", lambda path, target, code=code: code)
             told = pytest.raises(OutputError, match="cannot be written")
             with told, staged_folder(str(target)) as staged:
-                staged.publish(replace=True)
+                staged.publish(replace=True, own=OLD)
         check(target, old)
 
 
@@ -199,20 +217,24 @@ def test_the_old_stays_until_the_new_is_on_the_disk(
 
 @pytest.mark.skipif(bool(cannot_mount()), reason=cannot_mount())
 def test_what_is_mounted_in_the_old_one_stays(target: Path) -> None:
+    """Also where its names are ours."""
     with memory_disk(1 << 20) as disk:
-        (disk / "file").write_text("precious")
+        (disk / "old").write_text("precious")
         (target / "sub" / "mount").mkdir()
         subprocess.run(["mount", "--bind", disk, target / "sub" / "mount"], check=True)
+        place = target
         try:
-            replace(target)
+            with staged_folder(str(target), replace=True) as staged:
+                staged.publish(replace=True, own=OLD | {"sub/mount/old"})
             remove_leftovers(str(target.parent))
-            assert names(target) == NEW
-            assert (disk / "file").read_text() == "precious"
-        finally:
             (kept,) = [name for name in os.listdir(target.parent) if is_temporary(name)]
-            subprocess.run(["umount", target.parent / kept / "sub" / "mount"], check=True)
+            place = target.parent / kept
+            assert names(target) == []
+            assert (disk / "old").read_text() == "precious"
+        finally:
+            subprocess.run(["umount", place / "sub" / "mount"], check=True)
         remove_leftovers(str(target.parent))
-        check(target)
+        check(target, [])
 
 
 def test_a_folder_deeper_than_can_be_followed(target: Path) -> None:
@@ -225,6 +247,9 @@ def test_a_folder_deeper_than_can_be_followed(target: Path) -> None:
     os.close(folder)
     replace(target)
     assert names(target) == NEW
+    (kept,) = [name for name in os.listdir(target.parent) if is_temporary(name)]
+    with pytest.raises(OSError, match="too deep"):
+        leftovers.remove(str(target.parent / kept))
     subprocess.run(["rm", "-rf", target.parent], check=True)
 
 
@@ -271,7 +296,7 @@ with staged_folder("place/target", replace=True) as staged:
     os.write(descriptor, b"new")
     sync(descriptor)
     sync_folder(staged.path + "/sub")
-    staged.publish(replace=True)
+    staged.publish(replace=True, own=("old", "sub/old", "hard", "link", "sub/link"))
 """
 
 
