@@ -125,8 +125,10 @@ def _calls(lines: Sequence[str], cwd: Path) -> list[Call]:
 def _texts(name: str, given: str, cwd: Path) -> tuple[str, ...]:
     if name in _WRITING or name == "ioctl":
         return ()
+    open_folder = _places(given)[:1] if name in {"unlinkat", "mkdirat"} else ()
     return tuple(
-        os.path.normpath(os.path.join(cwd, _unescaped(text))) for text in _TEXT.findall(given)
+        os.path.normpath(os.path.join(cwd, *open_folder, _unescaped(text)))
+        for text in _TEXT.findall(given)
     )
 
 
