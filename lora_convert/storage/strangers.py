@@ -7,6 +7,9 @@ from collections.abc import Collection
 
 from lora_convert.errors import DestinationExistsError
 
+_DROPPED = {".DS_Store", "Thumbs.db", "desktop.ini"}
+"""What file managers leave in folders they show; on disks of others macOS adds ``._NAME`` to each file."""
+
 
 def strangers(folder: str, own: Collection[str], most: int = 3) -> tuple[str, ...]:
     """Names below a folder that are not among its `own`, with ``/`` between folders; the first few.
@@ -23,11 +26,15 @@ def strangers(folder: str, own: Collection[str], most: int = 3) -> tuple[str, ..
                     name = f"{inside}/{entry.name}" if inside else entry.name
                     if entry.is_dir(follow_symlinks=False):
                         waiting.append(name)
-                    elif name not in own:
+                    elif name not in own and not _is_dropped(entry.name):
                         found.append(name)
         except OSError:
             found.append(inside or ".")
     return tuple(sorted(found)[:most])
+
+
+def _is_dropped(name: str) -> bool:
+    return name in _DROPPED or name.startswith("._")
 
 
 def check_strangers(old: str, new: str, own: Collection[str]) -> None:

@@ -27,3 +27,10 @@ def test_links_are_names(tmp_path: Path) -> None:
     (tmp_path / "x" / "link").symlink_to("/")
     assert strangers(str(tmp_path / "x"), ()) == ("link",)
     assert strangers(str(tmp_path / "x"), {"link"}) == ()
+
+
+def test_what_file_managers_leave_is_nobodys(tmp_path: Path) -> None:
+    (tmp_path / "unet").mkdir()
+    for name in (".DS_Store", "unet/._a", "unet/Thumbs.db", "unet/mine.DS_Store"):
+        (tmp_path / name).write_text("")
+    assert strangers(str(tmp_path), ()) == ("unet/mine.DS_Store",)
