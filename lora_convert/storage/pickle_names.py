@@ -108,6 +108,8 @@ _OBJECTS = (
     *(f"peft.tuners.lora.config.{kind}Config" for kind in _PEFT_CONFIGS),
     "torch.device",
     "torch.serialization._get_layout",
+    "torch._utils._rebuild_sparse_tensor",
+    "torch._utils._rebuild_meta_tensor_no_storage",
     "torch.torch_version.TorchVersion",
 )
 _MENTIONED = (

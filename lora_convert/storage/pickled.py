@@ -75,7 +75,7 @@ STORAGES = {
     "ComplexDoubleStorage": "C128",
     "UntypedStorage": "U8",
 }
-"""Class to dtype, by the names of safetensors; it has none for C128."""
+"""Class to dtype, by the names of safetensors, or by one of its kind in `UNNAMED`."""
 
 DTYPES = {
     "float64": "F64",
@@ -93,12 +93,17 @@ DTYPES = {
     "bool": "BOOL",
     "complex64": "C64",
     "complex128": "C128",
+    "complex32": "C32",
+    "float4_e2m1fn_x2": "F4X2",
     "float8_e4m3fn": "F8_E4M3",
     "float8_e5m2": "F8_E5M2",
     "float8_e4m3fnuz": "F8_E4M3FNUZ",
     "float8_e5m2fnuz": "F8_E5M2FNUZ",
     "float8_e8m0fnu": "F8_E8M0",
 }
+
+UNNAMED = {"C128": 128, "C32": 32, "F4X2": 8}
+"""Bits of an element of what safetensors has no name for."""
 
 Rule: TypeAlias = Callable[..., Any]
 

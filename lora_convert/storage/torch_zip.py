@@ -13,7 +13,7 @@ from lora_convert.errors import CorruptCheckpointError, UnknownFormatError
 from lora_convert.header import Document, Header
 from lora_convert.storage.kinds import resave
 from lora_convert.storage.payload import Payload, take_apart
-from lora_convert.storage.pickled import Tensor
+from lora_convert.storage.pickled import UNNAMED, Tensor
 from lora_convert.storage.unpickling import unpickle
 from lora_convert.storage.zip_entries import Checksums, Entry, read_entries
 from lora_convert.tensors.dtypes import BITS
@@ -158,7 +158,7 @@ class _Views(NamedTuple):
 
 def _width(dtype: str) -> int:
     """Bytes of an element."""
-    return BITS.get(dtype, 128) // 8
+    return (BITS.get(dtype) or UNNAMED[dtype]) // 8
 
 
 def _end(tensor: Tensor) -> int:

@@ -93,6 +93,21 @@ def test_complex_numbers_of_128_bits_have_no_name_in_safetensors(tmp_path: Path)
         lc.inspect(saved({"x": torch.zeros(2, dtype=torch.complex128)}, tmp_path / "x.pt"))
 
 
+UNUSUAL = {
+    "complex128": torch.zeros(2, dtype=torch.complex128),
+    "complex32": torch.zeros(2, 2).to(torch.complex32).t(),
+    "float4": torch.zeros(2, dtype=torch.uint8).view(torch.float4_e2m1fn_x2),
+    "sparse": torch.eye(3).to_sparse(),
+    "meta": torch.zeros(2, device="meta"),
+}
+
+
+@pytest.mark.parametrize("kind", UNUSUAL)
+def test_what_is_no_weight_may_be_of_any_kind(kind: str, tmp_path: Path) -> None:
+    payload = {"state_dict": adapter("unet.", infix=""), "other": {"x": UNUSUAL[kind]}}
+    assert lc.inspect(saved(payload, tmp_path / "x.pt")).modules == 4
+
+
 @pytest.mark.parametrize("protocol", [2, 3, 4, 5])
 @pytest.mark.parametrize("view", VIEWS)
 def test_every_view_in_every_protocol(view: str, protocol: int, tmp_path: Path) -> None:
