@@ -9,6 +9,7 @@ import click
 
 from lora_convert.cli import _options
 from lora_convert.cli._output import Output, printable, size
+from lora_convert.errors import EXIT_DONE, EXIT_FAILED
 
 if TYPE_CHECKING:
     from lora_convert.operations.run_report import CheckpointReport, RunReport
@@ -134,3 +135,29 @@ def _cells(report: RunReport, one: CheckpointReport, numbers: list[str]) -> tupl
 
 def _day(seconds: float) -> str:
     return time.strftime("%Y-%m-%d", time.localtime(seconds))
+
+
+@runs.command(short_help="Check what a run's pipelines share against its hashes.")
+@click.argument("path", type=click.Path())
+@_options.output
+def check(path: str, as_json: bool, quiet: bool) -> int:
+    """Read all that the pipelines of the run in PATH share, and compare it with its hashes.
+
+    Of a pipeline's own files, which have no hash, only the sizes are compared. Exit code 1 where
+    anything is not as it was.
+    """
+    from lora_convert.operations.addresses import run_at
+    from lora_convert.operations.checking import check_run
+
+    out = Output(json=as_json, quiet=quiet)
+    found = check_run(run_at(path))
+    if as_json:
+        out.object(found.as_json())
+    else:
+        for problem in found.problems:
+            out.line(f"damaged: {problem}")
+        if not quiet:
+            shared = f"{found.entries} shared files, {size(found.bytes)}"
+            state = f"{len(found.problems)} problems" if found.problems else "all as they were"
+            out.line(f"{found.pipelines} pipelines, {shared}: {state}")
+    return EXIT_FAILED if found.problems else EXIT_DONE
