@@ -45,12 +45,15 @@ _REBUILDING: dict[str, Rule] = {
     "torch._utils._rebuild_parameter": parameter,
     "torch._utils._rebuild_parameter_with_state": parameter,
 }
-_LIGHTNING = (
-    "pytorch_lightning.utilities.parsing",
-    "lightning_fabric.utilities.data",
-    "lightning.fabric.utilities.data",
+_DICTS = (
+    "pytorch_lightning.utilities.parsing.AttributeDict",
+    "lightning_fabric.utilities.data.AttributeDict",
+    "lightning.fabric.utilities.data.AttributeDict",
+    "easydict.EasyDict",
+    "munch.Munch",
+    "yacs.config.CfgNode",
 )
-"""Where Lightning 1 and 2 keep the dict of their ``hyper_parameters``."""
+"""Dicts under other names, in which trainers keep their hyper-parameters."""
 _CONTAINERS: dict[str, Rule] = {
     "collections.OrderedDict": mapping,
     "collections.Counter": mapping,
@@ -62,7 +65,7 @@ _CONTAINERS: dict[str, Rule] = {
     "builtins.frozenset": items_of,
     "builtins.tuple": lambda items=(): tuple(items_of(items)),
     "torch.Size": lambda items=(): tuple(items_of(items)),
-    **{f"{module}.AttributeDict": mapping for module in _LIGHTNING},
+    **dict.fromkeys(_DICTS, mapping),
     "builtins.bytes": lambda: b"",
     "builtins.bytearray": lambda data=b"", encoding="latin1": (
         data if isinstance(data, bytes) else text_as_bytes(data, encoding)

@@ -26,12 +26,27 @@ from safetensors.torch import save_file
 from torch import nn
 
 import lora_convert as lc
+from fixtures.hostile.assembling import (
+    BUILD,
+    EMPTY_DICT,
+    EMPTY_TUPLE,
+    MARK,
+    NEWOBJ,
+    PAIR,
+    SETITEMS,
+    dictionary,
+    named,
+    number,
+    text,
+    torch_file,
+)
 from lora_convert.errors import (
     AmbiguousCheckpointError,
     CheckpointNotFoundError,
     CorruptCheckpointError,
     UnknownFormatError,
 )
+from lora_convert.storage import pickle_names
 from tests.hostile.answering import answer
 from tests.storage.torch_files import adapter
 from tests.writing import ATTENTION
@@ -207,6 +222,22 @@ def test_every_layout_acts_as_its_safetensors_twin(
     theirs = lc.convert(peft, "diffusers", output=tmp_path / "b.safetensors")
     assert ours.proof.exact
     assert lc.verify(ours.output, theirs.output).exact
+
+
+@pytest.mark.parametrize("name", pickle_names._DICTS)
+def test_hyper_parameters_in_dicts_of_other_names(name: str, tmp_path: Path) -> None:
+    """As their packages write them, which need not be installed here."""
+    module, _, kind = name.rpartition(".")
+    fields = text("lora_alpha") + number(5) + text("lora_rank") + number(2)
+    made = (
+        named(module, kind) + EMPTY_TUPLE + NEWOBJ + MARK + fields + SETITEMS + EMPTY_DICT + BUILD
+    )
+    path = tmp_path / "x.ckpt"
+    path.write_bytes(
+        torch_file(dictionary({"state_dict": dictionary(PAIR), "hyper_parameters": made}))
+    )
+    found = lc.inspect(path)
+    assert (found.scale_source, found.scales) == ("payload", {"2.5": 1})
 
 
 TEXT = tuple(f"text_model.encoder.layers.0.self_attn.{n}_proj" for n in "qkv")
