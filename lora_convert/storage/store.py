@@ -93,7 +93,7 @@ def _recipe_name(recipe: str) -> str:
 
 
 def find(folder: str, digest: str, size: int = -1, *, check: bool = False) -> Entry | None:
-    """The entry of that name; None where there is none, or not of this size, or (`check`) damaged."""
+    """The entry of that name; None where there is none, not of this size, or with `check` damaged."""
     entry = Entry(digest, path_of(folder, digest), size)
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         status = os.lstat(entry.path)
@@ -113,7 +113,8 @@ def put_file(
 ) -> Put:
     """Put the content of a file in; links on the way to it are resolved, and it is left as it is.
 
-    What is there already is trusted by its size, or with `check` by its hash, and else replaced.
+    What is there already is trusted where its size and time are those it had when it was hashed; else,
+    or with `check`, it is hashed again, and replaced where it is not what its name says.
     ``reflink`` is tried and ``copy`` done where it fails. Errors as of `staged_file` and `SourceFile`.
     """
     file = SourceFile(os.path.realpath(source))
@@ -121,10 +122,9 @@ def put_file(
     try:
         state = state_of(file)
         digest = known(document).files.get(state, "")
-        found = find(folder, digest, file.size, check=check) if digest else None
+        found = _present(folder, digest, file.size, check=check) if digest else None
         if found:
-            settle(found.path)
-            return Put(found, "present", 0)
+            return found
         with made_folder(folder), _new(folder, file.size) as (descriptor, staged):
             shared = how != "copy" and clone(file.descriptor, descriptor)
             if not shared:
@@ -133,7 +133,7 @@ def put_file(
             file.check_unchanged()
             entry = Entry(digest, path_of(folder, digest), file.size)
             put = _published(staged, entry, "reflink" if shared else "copy", check=check)
-        learn(document, files={state: digest})
+        learn(document, files={state: digest, _state(entry): digest})
         return put
     finally:
         file.close()
@@ -155,17 +155,41 @@ def put_written(
     document = os.path.join(folder, KNOWN)
     name = _recipe_name(recipe)
     digest = known(document).recipes.get(name, "")
-    found = find(folder, digest, check=check) if digest else None
+    found = _present(folder, digest, size or -1, check=check) if digest else None
     if found:
-        settle(found.path)
-        return Put(found, "present", 0)
+        return found
     with made_folder(folder), _new(folder, size) as (descriptor, staged):
         write(descriptor)
         digest = _finished(descriptor)
         entry = Entry(digest, path_of(folder, digest), os.fstat(descriptor).st_size)
         put = _published(staged, entry, "written", check=check)
-    learn(document, recipes={name: digest})
+    learn(document, files={_state(entry): digest}, recipes={name: digest})
     return put
+
+
+def _present(folder: str, digest: str, size: int, *, check: bool) -> Put | None:
+    """An entry that is there and sound, brought to the disk: who wrote it may have been killed.
+
+    Programs that write in place change it through any hard link; its time then tells.
+    """
+    entry = find(folder, digest, size)
+    if entry is None:
+        return None
+    document = os.path.join(folder, KNOWN)
+    if check or known(document).files.get(_state(entry)) != digest:
+        if _problem(entry):
+            return None
+        learn(document, files={_state(entry): digest})
+    settle(entry.path)
+    return Put(entry, "present", 0)
+
+
+def _state(entry: Entry) -> str:
+    """What a write changes; links change nothing of it, and disks without inodes keep it."""
+    with contextlib.suppress(FileNotFoundError):
+        status = os.lstat(entry.path)
+        return f"entry:{entry.digest}:{status.st_size}:{status.st_mtime_ns}"
+    return ""
 
 
 def _new(folder: str, size: int) -> contextlib.AbstractContextManager[tuple[int, Staged]]:
@@ -194,10 +218,9 @@ def _published(staged: Staged, entry: Entry, how: How, *, check: bool) -> Put:
     try:
         staged.publish(replace=False)
     except DestinationExistsError:
-        found = find(os.path.dirname(entry.path), entry.digest, entry.size, check=check)
+        found = _present(os.path.dirname(entry.path), entry.digest, entry.size, check=check)
         if found:
-            settle(found.path)
-            return Put(found, "present", 0)
+            return found
         staged.publish(replace=True)
     return Put(entry, how, 0 if how == "reflink" else entry.size)
 

@@ -119,18 +119,58 @@ def test_an_entry_of_another_size_is_replaced(damage: bytes, base: str, folder: 
     assert Path(entry.path).read_bytes() == CONTENT
 
 
-def test_a_damaged_entry_is_found_and_replaced(base: str, folder: str) -> None:
+PUT_AGAIN: dict[str, Callable[[str, str], store.Put]] = {
+    "file": put_file,
+    "recipe": lambda folder, base: put_written(folder, write, recipe="r"),
+    "written": lambda folder, base: put_written(folder, write),
+}
+
+
+@pytest.mark.parametrize("again", PUT_AGAIN)
+@pytest.mark.parametrize("known", [True, False])
+def test_an_entry_that_was_written_into_is_replaced(
+    known: bool, again: str, base: str, folder: str
+) -> None:
+    """By a program that saves in place, through the name that it has in a pipeline."""
     entry = put_file(folder, base).entry
-    put_written(folder, lambda descriptor: None)
+    put_written(folder, write, recipe="r")
     assert check(folder) == ()
-    os.chmod(entry.path, 0o644)
-    Path(entry.path).write_bytes(CONTENT[::-1])
+    pipeline = Path(folder).parent / "unet"
+    os.link(entry.path, pipeline)
+    os.chmod(pipeline, 0o644)
+    time.sleep(0.02)
+    pipeline.write_bytes(CONTENT[::-1])
     (damaged,) = check(folder)
     assert damaged.entry == entry
     assert hashlib.sha256(CONTENT[::-1]).hexdigest() in damaged.problem
+    if not known:
+        Path(folder, KNOWN).unlink()
+    assert PUT_AGAIN[again](folder, base).how != "present"
+    assert check(folder) == ()
+    assert pipeline.read_bytes() == CONTENT[::-1]
+
+
+def test_an_entry_whose_time_was_set_back_is_found_where_asked(base: str, folder: str) -> None:
+    entry = put_file(folder, base).entry
+    status = os.stat(entry.path)
+    os.chmod(entry.path, 0o644)
+    Path(entry.path).write_bytes(CONTENT[::-1])
+    os.utime(entry.path, ns=(status.st_atime_ns, status.st_mtime_ns))
     assert put_file(folder, base).how == "present"
     assert put_file(folder, base, check=True).how != "present"
     assert check(folder) == ()
+
+
+def test_a_sound_entry_is_hashed_again_only_once(
+    base: str, folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where what was known is lost, and after it has got more names."""
+    entry = put_file(folder, base).entry
+    Path(folder, KNOWN).unlink()
+    assert put_file(folder, base).how == "present"
+    os.link(entry.path, Path(folder).parent / "unet")
+    monkeypatch.setattr(store, "_problem", None)
+    assert put_file(folder, base).how == "present"
 
 
 def test_nothing_else_counts_as_an_entry(base: str, folder: str) -> None:
