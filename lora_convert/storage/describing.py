@@ -86,9 +86,18 @@ def _plain_scalar(value: Any, budget: Budget) -> Any:
     return value if type(value) in {int, float, bool} else None
 
 
+def content(value: Any) -> Any:
+    """What an object holds, its state; of OmegaConf's nodes what they wrap; else `value` itself."""
+    if type(value) is not Record:
+        return value
+    if value.path.startswith("omegaconf.") and type(value.state) is dict:
+        return value.state.get("_content", value.state.get("_val"))
+    return value.state
+
+
 def _of_record(record: Record) -> Any:
     if record.state is not None:
-        return record.state
+        return content(record)
     if record.path.startswith("pathlib."):
         return "/".join(part for part in record.arguments if isinstance(part, str)).replace(
             "//", "/"

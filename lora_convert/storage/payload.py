@@ -13,7 +13,14 @@ from typing import Any, NamedTuple
 
 from lora_convert.errors import AmbiguousCheckpointError, CorruptCheckpointError
 from lora_convert.formats import COMPONENTS
-from lora_convert.storage.describing import Budget, described, is_number, plain, shortened
+from lora_convert.storage.describing import (
+    Budget,
+    content,
+    described,
+    is_number,
+    plain,
+    shortened,
+)
 from lora_convert.storage.pickled import Record, Tensor
 
 MAX_DEPTH = 16
@@ -101,7 +108,7 @@ def _places(tree: object) -> dict[tuple[str, ...], _Place]:
     waiting: list[tuple[tuple[str, ...], object]] = [((), tree)]
     seen = set()
     for where, value in waiting:  # grows while it is read
-        found = value.state if type(value) is Record else value
+        found = content(value)
         if type(found) is not dict or id(found) in seen or len(where) > MAX_DEPTH:
             continue
         if len(places) == MAX_PLACES:
@@ -204,7 +211,10 @@ def _is_certain(path: tuple[str, ...]) -> bool:
 
 def _gives_alpha(value: Mapping[object, Any]) -> bool:
     return any(
-        isinstance(key, str) and "." not in key and key.endswith("alpha") and is_number(number)
+        isinstance(key, str)
+        and "." not in key
+        and key.endswith("alpha")
+        and is_number(content(number))
         for key, number in value.items()
     )
 

@@ -32,6 +32,7 @@ from fixtures.hostile.assembling import (
     EMPTY_TUPLE,
     MARK,
     NEWOBJ,
+    NONE,
     PAIR,
     SETITEMS,
     dictionary,
@@ -238,6 +239,32 @@ def test_hyper_parameters_in_dicts_of_other_names(name: str, tmp_path: Path) -> 
     )
     found = lc.inspect(path)
     assert (found.scale_source, found.scales) == ("payload", {"2.5": 1})
+
+
+def wrapped(kind: str, value: bytes, field: str) -> bytes:
+    """A node as OmegaConf 2.3 pickles it."""
+    about = named("omegaconf.base", "Metadata") + EMPTY_TUPLE + NEWOBJ
+    about += dictionary({"ref_type": named("typing", "Any"), "key": NONE}) + BUILD
+    state = dictionary({"_metadata": about, "_parent": NONE, field: value})
+    return named(*kind.rsplit(".", 1)) + EMPTY_TUPLE + NEWOBJ + state + BUILD
+
+
+def test_hyper_parameters_of_omegaconf(tmp_path: Path) -> None:
+    def node(value: bytes) -> bytes:
+        return wrapped("omegaconf.nodes.AnyNode", value, "_val")
+
+    def of(fields: dict[str, bytes]) -> bytes:
+        return wrapped("omegaconf.dictconfig.DictConfig", dictionary(fields), "_content")
+
+    lora = of({"lora_alpha": node(number(5)), "r": node(number(2))})
+    made = of({"lora": lora, "lr": node(text("1e-4"))})
+    path = tmp_path / "x.ckpt"
+    path.write_bytes(
+        torch_file(dictionary({"state_dict": dictionary(PAIR), "hyper_parameters": made}))
+    )
+    found = lc.inspect(path)
+    assert (found.scale_source, found.scales) == ("payload", {"2.5": 1})
+    assert found.payload["hyper_parameters"]["lora"] == {"lora_alpha": 5, "r": 2}
 
 
 TEXT = tuple(f"text_model.encoder.layers.0.self_attn.{n}_proj" for n in "qkv")
