@@ -10,7 +10,6 @@ is read by the library of its container too, and must hold the same: of torch, w
 from __future__ import annotations
 
 import argparse
-import collections
 import os
 import random
 import re
@@ -23,37 +22,22 @@ import traceback
 import warnings
 from collections import Counter
 from collections.abc import Callable
-from io import BytesIO
 from pathlib import Path
 from types import FrameType
-from typing import Any
-
-import numpy
-import safetensors
 
 import lora_convert
-from fixtures.hostile.assembling import A, B
-from lora_convert.errors import CorruptCheckpointError, LoraConvertError
-from lora_convert.storage import torch_zip
+from lora_convert.errors import LoraConvertError
 from lora_convert.storage.checkpoint import Checkpoint
-from lora_convert.storage.files import SourceFile
 from lora_convert.storage.folders import weight_files
-from lora_convert.storage.pickled import Named, Record, Tensor
-from lora_convert.storage.unpickling import unpickle
-from lora_convert.storage.zip_entries import read_entries
-from lora_convert.tensors.evaluate import computed_blocks
-from lora_convert.tensors.expr import Held
 from tests.hostile.mutants import CONTAINERS
+from tests.hostile.torch_seeds import of_torch
+from tests.hostile.two_readers import bytes_of, check_safetensors, check_torch
 
 SECONDS = 10
 MEMORY = 2 << 30
 """Of addresses, more than there are when the campaign begins."""
 _CONVERTED = 50
 """Of so many that are accepted, one is converted."""
-
-
-class DifferenceError(Exception):
-    """Two readers of one file found different things."""
 
 
 class Reached:
@@ -142,7 +126,7 @@ class Campaign:
                 sys.settrace(None)
                 checkpoint.check_sums(checkpoint.header.tensors.values())
                 found = {
-                    name: (t.dtype, tuple(t.shape), _bytes_of(t, checkpoint))
+                    name: (t.dtype, tuple(t.shape), bytes_of(t, checkpoint))
                     for name, t in checkpoint.header.tensors.items()
                 }
         finally:
@@ -150,34 +134,12 @@ class Campaign:
         self.accepted += 1
         self.told["accepted"] += 1
         if self.container == "safetensors":
-            _check_safetensors(data, found)
+            check_safetensors(data, found)
         else:
-            self._check_torch(data)
+            self.compared[check_torch(data, self.path)] += 1
         lora_convert.inspect(self.path, health=True)
         if self.accepted % _CONVERTED == 0:
             lora_convert.convert(self.path, "kohya", output=self.out, force=True)
-
-    def _check_torch(self, data: bytes) -> None:
-        torch = sys.modules.get("torch")
-        if torch is None:
-            return
-        try:
-            theirs = torch.load(BytesIO(data), weights_only=True)
-        except Exception as error:  # noqa: BLE001  # of any kind: another reader's
-            self.compared[f"torch refuses: {_first_words(error)}"] += 1
-            return
-        file = SourceFile(self.path)
-        try:
-            entries = read_entries(file)
-            pickle = torch_zip._pickle(file, entries)
-            prefix = pickle.name.removesuffix("data.pkl") + "data/"
-            stored = {n.removeprefix(prefix): e for n, e in entries.items() if n.startswith(prefix)}
-            views = torch_zip._Views(file, 0, stored)
-            ours, _ = unpickle(file.read(pickle.start, pickle.size), self.path)
-            _compare(ours, theirs, lambda tensor: _of_view(views, tensor), set())
-        finally:
-            file.close()
-        self.compared["the same as torch"] += 1
 
     def _problem(self, data: bytes, text: str) -> None:
         self.problems.append(text)
@@ -198,128 +160,6 @@ class Campaign:
         return self.kind.mutant(draw, one, draw.choice(self.kept))
 
 
-def _bytes_of(tensor: Any, checkpoint: Checkpoint) -> bytes:
-    if isinstance(tensor, Held):
-        return tensor.data
-    if tensor.dtype in {"F4", "F6_E2M3", "F6_E3M2"}:
-        return b"".join(checkpoint.files[0].blocks(tensor.start, tensor.size))
-    return b"".join(computed_blocks(tensor, checkpoint.read))
-
-
-def _check_safetensors(data: bytes, ours: dict[str, tuple[str, tuple[int, ...], bytes]]) -> None:
-    theirs = {
-        name: (given["dtype"], tuple(given["shape"]), bytes(given["data"]))
-        for name, given in safetensors.deserialize(data)
-    }
-    if ours != theirs:
-        raise DifferenceError(f"{ours} {theirs}"[:2000])
-
-
-def _of_view(views: Any, tensor: Tensor) -> tuple[str, bytes] | None:
-    """Dtype and bytes of a tensor; None where safetensors has no such dtype."""
-    try:
-        stored = views.stored("x", tensor)
-    except CorruptCheckpointError:
-        return None
-    file = views.file
-    return stored.dtype, b"".join(
-        computed_blocks(stored, lambda extent: file.read(extent.start, extent.size))
-    )
-
-
-def _compare(ours: Any, theirs: Any, of_view: Callable[[Tensor], Any], seen: set[int]) -> None:
-    """Raise DifferenceError where plain values or tensors differ; inert records are passed over."""
-    import torch
-
-    if id(theirs) in seen or isinstance(ours, (Record, Named)):
-        return
-    if isinstance(theirs, torch.Tensor):
-        _compare_tensors(ours, theirs, of_view)
-    elif isinstance(theirs, (dict, list, tuple)):
-        seen.add(id(theirs))
-        if isinstance(ours, (dict, list, tuple)):
-            for one, other in _pairs(ours, theirs):
-                _compare(one, other, of_view, seen)
-    elif type(theirs) in {int, float, str, bytes}:
-        both_nan = ours != ours and theirs != theirs
-        if ours != theirs and not both_nan:
-            raise DifferenceError(f"{ours!r:.300} and {theirs!r:.300}")
-
-
-def _pairs(ours: Any, theirs: Any) -> list[tuple[Any, Any]]:
-    """What stands at the same place; of a dict, what has a key that is kept as it is, or a number."""
-    if isinstance(theirs, dict):
-        numbers_last = sorted(theirs, key=lambda key: not isinstance(key, str))
-        texts = {str(key): key for key in numbers_last if isinstance(key, (str, int, float))}
-        if len(texts) < len(theirs) or not isinstance(ours, dict):
-            return []
-        return [(ours[text], theirs[key]) for text, key in texts.items() if type(key) is not bool]
-    if len(ours) != len(theirs) or isinstance(ours, dict):
-        raise DifferenceError(f"{ours!r:.300} and {theirs!r:.300}")
-    return [*zip(ours, theirs, strict=True)]
-
-
-def _compare_tensors(ours: Any, theirs: Any, of_view: Callable[[Tensor], Any]) -> None:
-    import torch
-
-    if not isinstance(ours, Tensor) or tuple(theirs.shape) != ours.shape:
-        raise DifferenceError(f"{ours!r:.300} and {theirs!r:.300}")
-    found = of_view(ours)
-    if found is not None:
-        flat = theirs.detach().contiguous().reshape(-1).view(torch.uint8)
-        if found[1] != flat.numpy().tobytes():
-            raise DifferenceError(f"the bytes of {ours!r:.300}")
-
-
-def _first_words(error: Exception) -> str:
-    text = str(error).replace("\n", " ")
-    named = re.search(r"Unsupported (global|operand|class|\w+)", text)
-    return named[0] if named else re.sub(r"\d+|'.*'", "…", text)[:60]
-
-
-def _of_torch() -> list[bytes]:
-    """Files that torch writes, where it is installed."""
-    torch = sys.modules.get("torch")
-    if torch is None:
-        return []
-    weights = {A: torch.ones(2, 4), B: torch.ones(2, 4).t(), "alpha": torch.tensor(2.0)}
-    state = collections.OrderedDict(weights)
-    state._metadata = {"": {"version": 1}}  # type: ignore[attr-defined]
-    parameter = torch.nn.Parameter(torch.ones(3))
-    optimizer = torch.optim.AdamW([parameter])
-    parameter.sum().backward()
-    optimizer.step()
-    around = {
-        "optimizer": optimizer.state_dict(),
-        "epoch": 3,
-        "loss": 0.5,
-        "done": True,
-        "none": None,
-    }
-    config = {"r": 2, "lora_alpha": 4.0, "target_modules": ["a", "b"], "rank_pattern": {"x": 4}}
-    numbers = [numpy.float32(1), numpy.arange(3), {1, 2}, (1, 2, 3, 4), b"x", 1 << 70, 1 + 2j]
-    kinds = {
-        f"x{n}": torch.ones(2, dtype=kind)
-        for n, kind in enumerate((torch.bfloat16, torch.uint16, torch.bool))
-    }
-    payloads = (
-        weights,
-        {"state_dict": state, "lora_config": config, **around},
-        {
-            "model": {**weights, "p": parameter},
-            "args": argparse.Namespace(lora_alpha=4, lora_rank=2),
-        },
-        {"unet": weights, "numbers": numbers, "metadata": {"a": "b"}, "kinds": kinds},
-    )
-    files = []
-    for payload in payloads:
-        for protocol in (2, 5):
-            file = BytesIO()
-            torch.save(payload, file, pickle_protocol=protocol)
-            files.append(file.getvalue())
-    return files
-
-
 def _limit_memory() -> None:
     with open("/proc/self/statm") as file:
         now = int(file.read().split()[0]) * resource.getpagesize()
@@ -332,7 +172,7 @@ def run(container: str, inputs: int, seed: int, seconds: float) -> Campaign:
         campaign = Campaign(container, seed, folder)
         until = time.monotonic() + seconds
         if container == "torch":
-            campaign.kept += _of_torch()
+            campaign.kept += of_torch()
         for data in [*campaign.kept]:
             campaign.try_one(data)
         descriptors = len(os.listdir("/proc/self/fd"))

@@ -48,5 +48,5 @@ def test_an_untyped_error_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
 def test_a_difference_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(fuzz.tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(fuzz, "_bytes_of", lambda tensor, checkpoint: b"")
+    monkeypatch.setattr(fuzz, "bytes_of", lambda tensor, checkpoint: b"")
     assert "DifferenceError" in fuzz.run("safetensors", 5, 0, 60).problems[0]
