@@ -82,7 +82,7 @@ def test_a_folder_takes_the_place_of_another(target: Path) -> None:
     check(target)
 
 
-@pytest.mark.parametrize("name", ["mine", "sub/mine", "sub/closed/mine", "mine/old"])
+@pytest.mark.parametrize("name", ["mine", "sub/mine", "sub/deeper/mine", "mine/old"])
 def test_what_is_anothers_is_not_removed(name: str, target: Path) -> None:
     """A wrong name given with --force may be that of a whole run, its checkpoints included."""
     (target / name).parent.mkdir(exist_ok=True)
