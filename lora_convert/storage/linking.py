@@ -58,20 +58,23 @@ _tried: dict[tuple[int, int], Abilities] = {}
 """By the devices of source and folder."""
 
 
-def abilities(source: str, folder: str) -> Abilities:
+def abilities(source: str | None, folder: str) -> Abilities:
     """Found by trying in `folder`, or the nearest above it that is there; once for each pair of disks.
 
-    OutputError where nothing can be written there.
+    Without a source, what can be done with files of the folder's own disk. OutputError where nothing
+    can be written there.
     """
     folder = _nearest(folder)
-    file = SourceFile(os.path.realpath(source))
+    device = os.stat(folder).st_dev
+    file = SourceFile(os.path.realpath(source)) if source else None
     try:
-        devices = (os.fstat(file.descriptor).st_dev, os.stat(folder).st_dev)
-        if devices not in _tried:
-            _tried[devices] = _try(file, folder, same_disk=devices[0] == devices[1])
-        return _tried[devices]
+        other = os.fstat(file.descriptor).st_dev if file else device
+        if (other, device) not in _tried:
+            _tried[other, device] = _try(file if other != device else None, folder)
+        return _tried[other, device]
     finally:
-        file.close()
+        if file:
+            file.close()
 
 
 def _nearest(folder: str) -> str:
@@ -103,16 +106,16 @@ def _unescaped(path: bytes) -> str:
     return os.fsdecode(re.sub(rb"\\([0-7]{3})", lambda match: bytes([int(match[1], 8)]), path))
 
 
-def _try(source: SourceFile, folder: str, *, same_disk: bool) -> Abilities:
+def _try(other: SourceFile | None, folder: str) -> Abilities:
     """Subvolumes are disks of their own but can share blocks: there the source itself is cloned."""
     with staged_folder(os.path.join(folder, "links")) as staged:
-        file, other, hard, soft = (os.path.join(staged.path, name) for name in "1234")
-        with open(file, "w+b", buffering=0) as first, open(other, "wb", buffering=0) as second:
-            first.write(bytes(_TRIED_BYTES))
-            reflink = clone(first.fileno() if same_disk else source.descriptor, second.fileno())
+        file, second, hard, soft = (os.path.join(staged.path, name) for name in "1234")
+        with open(file, "w+b", buffering=0) as own, open(second, "wb", buffering=0) as empty:
+            own.write(bytes(_TRIED_BYTES))
+            reflink = clone(other.descriptor if other else own.fileno(), empty.fileno())
         return Abilities(
             reflink,
-            same_disk and _works(os.link, file, hard) and os.path.samefile(file, hard),
+            other is None and _works(os.link, file, hard) and os.path.samefile(file, hard),
             _works(os.symlink, file, soft) and os.path.islink(soft),
         )
 
@@ -125,10 +128,11 @@ def _works(call: Callable[[str, str], object], old: str, new: str) -> bool:
     return True
 
 
-def method_for(source: str, folder: str, how: How, *, ours: bool = False) -> Method:
+def method_for(source: str | None, folder: str, how: How, *, ours: bool = False) -> Method:
     """The method by which `place` will put `source` into `folder`; nothing is kept of the trying.
 
-    `ours` says that the source is an entry of our own store. OptionError where `how` cannot be done.
+    `ours` says that the source is an entry of our own store; without a source, of one on the folder's
+    own disk that may not be there yet. OptionError where `how` cannot be done.
     """
     if how == "copy":
         return how
@@ -142,8 +146,8 @@ def method_for(source: str, folder: str, how: How, *, ours: bool = False) -> Met
     return how
 
 
-def _obstacle(source: str, folder: str, how: Method) -> str:
-    if how != "symlink" and os.stat(source).st_dev != os.stat(_nearest(folder)).st_dev:
+def _obstacle(source: str | None, folder: str, how: Method) -> str:
+    if source and how != "symlink" and os.stat(source).st_dev != os.stat(_nearest(folder)).st_dev:
         return f"{source} lies on another disk than {folder}"
     return f"the file system of {folder} cannot {_WORDS[how]}"
 

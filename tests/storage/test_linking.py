@@ -129,6 +129,7 @@ def test_without_links_it_copies_and_says_so_before(
     folder = str(tmp_path / "not" / "there")
     assert abilities(str(source), folder) == Abilities(False, False, False)
     assert method_for(str(source), folder, "auto", ours=True) == "copy"
+    assert method_for(None, folder, "auto", ours=True) == "copy"
     for how in ("hardlink", "symlink", "reflink"):
         with pytest.raises(OptionError, match="cannot") as caught:
             method_for(str(source), folder, how, ours=True)  # type: ignore[arg-type]
@@ -230,6 +231,8 @@ def test_a_disk_without_links(source: Path, tmp_path: Path) -> None:
 def test_another_disk(source: Path) -> None:
     with memory_disk(1 << 22) as disk:
         assert abilities(str(source), str(disk)) == Abilities(False, False, True)
+        assert abilities(None, str(disk)) == Abilities(False, True, True)
+        assert method_for(None, str(disk), "auto", ours=True) == "hardlink"
         with pytest.raises(OptionError, match="on another disk"):
             method_for(str(source), str(disk), "hardlink", ours=True)
         assert place(str(source), str(disk / "x"), "auto", ours=True).method == "copy"
