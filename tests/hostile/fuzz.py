@@ -29,10 +29,15 @@ import lora_convert
 from lora_convert.errors import LoraConvertError
 from lora_convert.storage.checkpoint import Checkpoint
 from lora_convert.storage.folders import weight_files
-from tests.hostile.mutants import CONTAINERS
+from tests.hostile.header_mutants import Safetensors
+from tests.hostile.mutants import Torch
 from tests.hostile.torch_seeds import of_torch
 from tests.hostile.two_readers import bytes_of, check_safetensors, check_torch
 
+CONTAINERS: dict[str, Callable[[], Torch | Safetensors]] = {
+    "torch": Torch,
+    "safetensors": Safetensors,
+}
 SECONDS = 10
 MEMORY = 2 << 30
 """Of addresses, more than there are when the campaign begins."""
