@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,11 +13,6 @@ from lora_convert.cli._output import Output
 if TYPE_CHECKING:
     from lora_convert.operations.batch import RunPlan, Wanted
     from lora_convert.operations.tasks import Outcome
-
-_PAUSE = 5.0
-"""Seconds between two looks at a run that is watched."""
-_SETTLED = 10.0
-"""Seconds since its last change after which a checkpoint counts as written."""
 
 
 @click.command()
@@ -64,34 +59,53 @@ def batch(
     What was made of the same bytes with the same options is skipped. A failure stops nothing (exit 3); an
     interrupted batch goes on where it was.
     """
+    from lora_convert.errors import EXIT_DONE, EXIT_PARTIAL, OptionError
     from lora_convert.operations.batch import plan_batch
-    from lora_convert.operations.executing import doing
     from lora_convert.operations.selecting import selector
 
+    if dry_run and watch:
+        raise OptionError("watch", True, why="--dry-run looks once", hint="give one of them")
     chosen = selector(best=best, steps=_steps(steps), every=every, last=last)
     out = Output(json=as_json, quiet=quiet)
     make = _wanted(chosen, **wanted)
     if dry_run:
         return _show_plans(out, plan_batch(runs, make))
-    with doing(jobs, executor, runs[0]) as do:
-        counts = {"converted": 0, "skipped": 0, "failed": 0}
-        while True:
-            settled = time.time() - _SETTLED if watch else 0.0
-            for outcome in _outcomes(runs, make._replace(settled=settled), do):
-                if not (watch and outcome.status == "skipped"):
-                    counts[outcome.status] += 1
-                    _show(out, outcome)
-            if not watch:
-                break
-            time.sleep(_PAUSE)
+    counts = {"converted": 0, "skipped": 0, "failed": 0}
+    try:
+        for outcome in _outcomes(out, runs, make, jobs, executor, watch=watch):
+            counts[outcome.status] += 1
+            _show(out, outcome)
+    except KeyboardInterrupt:
+        _show_sum(out, counts)
+        raise
     _show_sum(out, counts)
-    return 3 if counts["failed"] else 0
+    return EXIT_PARTIAL if counts["failed"] else EXIT_DONE
 
 
-def _outcomes(runs: tuple[str, ...], wanted: Wanted, do: Any) -> Any:
+def _outcomes(
+    out: Output,
+    runs: Sequence[str],
+    wanted: Wanted,
+    jobs: int,
+    executor: str | None,
+    *,
+    watch: bool,
+) -> Iterator[Outcome]:
+    from lora_convert.operations import watching
     from lora_convert.operations.batch import plan_batch, run_batch
+    from lora_convert.operations.executing import doing
 
-    return run_batch(plan_batch(runs, wanted), do)
+    plans = [] if watch else plan_batch(runs, wanted)
+    folders = dict.fromkeys(plan.run.path for plan in plans) or runs
+    with doing(jobs, executor, folders) as do:
+        if watch:
+            yield from watching.watch(runs, wanted, do)
+        for plan in plans:
+            if wanted.base is None and plan.run.base_model and plan.waiting:
+                out.note(
+                    f"note: {plan.run.address}: base {plan.run.base_model}, which the run names"
+                )
+        yield from run_batch(plans, do)
 
 
 def _wanted(
@@ -122,7 +136,7 @@ def _steps(text: str | None) -> tuple[int, ...]:
     from lora_convert.errors import OptionError
 
     try:
-        return tuple(int(part) for part in text.split(",")) if text else ()
+        return () if text is None else tuple(int(part) for part in text.split(","))
     except ValueError as error:
         raise OptionError("steps", text, hint="for example --steps 500,1500") from error
 
@@ -145,7 +159,11 @@ def _show(out: Output, outcome: Outcome) -> None:
         fields = {"item": outcome.task.item, "source": outcome.task.source}
         out.object({**fields, **outcome.fields, "output": outcome.output, "status": outcome.status})
     elif outcome.status == "failed":
-        out.line(f"failed: {outcome.task.item}: {outcome.detail}")
+        next_ = outcome.fields.get("error", {}).get("next", "")
+        out.line(
+            f"failed: {outcome.task.item}: {outcome.detail}"
+            + (f" (next: {next_})" if next_ else "")
+        )
     elif not out.quiet:
         out.line(f"{outcome.status}: {outcome.task.item}: {outcome.output} ({outcome.detail})")
     elif outcome.status == "converted":

@@ -12,10 +12,19 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from lora_convert.errors import DestinationExistsError
 from lora_convert.operations.pieces import Given, Piece
-from lora_convert.operations.provenance import METADATA_NAME, provenance, read_provenance
+from lora_convert.operations.provenance import (
+    METADATA_NAME,
+    Told,
+    files_of,
+    is_whole,
+    provenance,
+    read_provenance,
+)
 from lora_convert.planning import TensorFile, TextFile
 from lora_convert.storage.atomic import check_space, staged_file, staged_folder, sync, sync_folder
+from lora_convert.storage.files import SourceFile
 from lora_convert.storage.flushing import Flushing
+from lora_convert.storage.hashes import hash_of
 from lora_convert.storage.linking import method_for, place
 from lora_convert.storage.positions import write_at
 from lora_convert.storage.store import (
@@ -48,6 +57,8 @@ class Assembled(NamedTuple):
     placed: Mapping[str, int]
     """Files by how they came: ``copy``, ``reflink``, ``hardlink``, ``symlink``, ``written``."""
     seconds: float
+    fingerprint: str
+    """Of all that its weights were made of."""
     plan: dict[str, Any]
 
     def as_json(self) -> dict[str, Any]:
@@ -64,23 +75,31 @@ class Assembly(NamedTuple):
     """Folder of what checkpoints of a run share; without one every pipeline stands for itself."""
     verify: bool = True
     progress: Progress = lambda done: None
+    told: Told = Told()
 
-    def run(self, *, force: bool = False, whole_files: bool = False) -> Assembled:
+    def run(
+        self, *, force: bool = False, renew: bool = False, whole_files: bool = False
+    ) -> Assembled:
         """Write the pipeline: the folder appears whole or not at all.
 
-        One that was made of the same is left alone; any other is an error unless `force` is given, and is
-        then exchanged in one step.
+        One that was made of the same is left alone; any other is an error, unless it is ours and `renew`
+        is given. With `force` whatever is there is made again. The old one is exchanged in one step;
+        DestinationExistsError where it has files in it that were not put there by us.
         """
         started = time.perf_counter()
         output = os.path.abspath(self.plan.output)
-        document = provenance(self.plan, whole_files=whole_files)
-        if _is_the_same(output, document):
-            return self._assembled("unchanged", 0, Counter(), started)
-        if os.path.lexists(output) and not force:
+        hashes = (partial(digest_of, self.store) if self.store else _hash) if whole_files else None
+        document = provenance(self.plan, self.told, hashes)
+        there = read_provenance(output)
+        if not force and is_whole(output, there, document["fingerprint"]):
+            return self._assembled("unchanged", document, 0, Counter(), started)
+        replace = force or (renew and "fingerprint" in there)
+        if os.path.lexists(output) and not replace:
             raise DestinationExistsError(self.plan.output)
         parent = os.path.dirname(output)
+        needed = self.cost()
         os.makedirs(parent, exist_ok=True)
-        check_space(parent, self.plan.own_size)
+        check_space(parent, needed)
         told = TextFile(METADATA_NAME, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
         written, methods = 0, Counter[str]()
         with staged_folder(output) as staged:
@@ -93,8 +112,8 @@ class Assembly(NamedTuple):
             for folder, _, _ in os.walk(staged.path):
                 sync_folder(folder)
             self.plan.joined.check_unchanged()
-            staged.publish(replace=force)
-        return self._assembled("written", written, methods, started)
+            staged.publish(replace=replace, own=files_of(there))
+        return self._assembled("written", document, written, methods, started)
 
     def cost(self) -> int:
         """Bytes that the disk would take now, the store's included."""
@@ -113,18 +132,31 @@ class Assembly(NamedTuple):
         else:
             recipe = self._recipe(content, lambda path: known_digest(self.store or "", path))
             there = made_before(self.store, recipe) if recipe else None
-        beside = method_for(self.plan.joined.files[0].path, folder, link, ours=True) != "copy"
-        return (0 if there else content.size) + (0 if beside else content.size)
+        return (0 if there else content.size) + (0 if self._links(folder) else content.size)
+
+    def _links(self, folder: str) -> bool:
+        """Whether entries of the store come into the pipeline without being copied.
+
+        That is tried with a file of the plan, so where none of them is on that disk it is assumed.
+        """
+        link, files = self.plan.options.link, [file.path for file in self.plan.joined.files]
+        disk = _disk_of(folder)
+        found = next((path for path in files if os.stat(path).st_dev == disk), None)
+        if found is None:
+            return link != "copy"
+        return method_for(found, folder, link, ours=True) != "copy"
 
     def _assembled(
         self,
         status: Literal["written", "unchanged"],
+        document: Mapping[str, Any],
         written: int,
         methods: Counter[str],
         started: float,
     ) -> Assembled:
+        made_of, plan = document["fingerprint"], self.plan
         seconds = time.perf_counter() - started
-        return Assembled(status, self.plan.output, written, methods, seconds, self.plan.as_json())
+        return Assembled(status, plan.output, written, methods, seconds, made_of, plan.as_json())
 
     def _put(self, piece: Piece, path: str) -> tuple[str, int]:
         """Put one piece under its path; how, and the bytes that took."""
@@ -183,13 +215,16 @@ def _write(path: str, size: int, write: Callable[[int], None]) -> None:
         staged.publish(replace=False)
 
 
-def _is_the_same(output: str, document: Mapping[str, Any]) -> bool:
-    """Whether a pipeline is there that was made of the same, whole."""
-    found = read_provenance(output)
-    if found.get("fingerprint") != document["fingerprint"]:
-        return False
-    return all(
-        os.path.isfile(path) and os.path.getsize(path) == size
-        for name, size in document["files"].items()
-        for path in (os.path.join(output, *name.split("/")),)
-    )
+def _disk_of(folder: str) -> int:
+    """The device of a folder, or of the nearest above it that is there."""
+    while not os.path.isdir(folder):
+        folder = os.path.dirname(folder)
+    return os.stat(folder).st_dev
+
+
+def _hash(path: str) -> str:
+    file = SourceFile(path)
+    try:
+        return hash_of(file)
+    finally:
+        file.close()

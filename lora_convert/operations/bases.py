@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from lora_convert.errors import CheckpointNotFoundError, HubError
+from lora_convert.errors import CheckpointNotFoundError, CorruptCheckpointError, HubError
 from lora_convert.operations.runs import runs_in
-from lora_convert.storage.pipelines import is_pipeline
+from lora_convert.storage.pipelines import read_pipeline
 
 if TYPE_CHECKING:
     from lora_convert.adapter import Adapter
@@ -22,37 +23,55 @@ class Base(NamedTuple):
     """What it was called: a path, or the name of a repository."""
     source: str
     """Who said so: ``option``, or the document."""
+    revision: str | None = None
+    """The commit of the repository, where it came from one."""
 
 
 _PARENTS = 4
 """Folders above a checkpoint's weights in which its run is looked for."""
-_FILES = ("*.json", "*.txt", "*.model", "*.safetensors")
-"""What a pipeline is read from; its weights in other containers are left where they are."""
+_FILES = ("*.json", "*.txt", "*.model", "*/*.safetensors")
+"""What a pipeline is read from; not single files beside the folders, nor weights in other containers."""
+_NOT_FILES = ("*.non_ema.*",)
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+OPTION = "option"
+RUN = "the run"
 
 
-def base_of(adapter: Adapter, checkpoint: str, option: str | None) -> Base:
-    """The base that an option, the adapter's own configuration or the checkpoint's run names.
+def base_of(adapter: Adapter, checkpoint: str, given: str | None, giver: str = OPTION) -> Base:
+    """The base that is given, or that the checkpoint's run or the adapter's own configuration names.
 
     A folder, or a repository of the Hub: in its cache, else fetched. CheckpointNotFoundError where
-    nothing names one, HubError where a repository cannot be had.
+    nothing names one, HubError where a repository cannot be had, CorruptCheckpointError where a model
+    of the base has no weights.
     """
-    named = {
-        "option": option,
-        "the adapter's configuration": adapter.base_model,
-        "the run": None if option or adapter.base_model else _of_run(checkpoint),
-    }
-    source, name = next(((who, name) for who, name in named.items() if name), ("", ""))
+    source, name = giver, given
+    if not name:
+        source, name = RUN, _of_run(checkpoint)
+    if not name:
+        source, name = "the adapter's configuration", adapter.base_model
     if not name:
         raise CheckpointNotFoundError(
             "base", "nothing says what the base of this adapter is", hint="give it with --base"
         )
     if os.path.isdir(name):
+        check_complete(name)
         return Base(name, name, source)
     if os.path.exists(name):
         raise CheckpointNotFoundError(
             name, f"{name}: is a file; the base must be the folder of a pipeline", hint="--base DIR"
         )
-    return Base(_from_hub(name), name, source)
+    folder = cached(name) or _fetched(name)
+    revision = os.path.basename(os.path.normpath(folder))
+    return Base(folder, name, source, revision if _COMMIT.fullmatch(revision) else None)
+
+
+def check_complete(folder: str) -> None:
+    """Raise CorruptCheckpointError where a model has a configuration and no weights that are read."""
+    for part in read_pipeline(folder).components.values():
+        if part.weights is None and "config.json" in part.documents:
+            raise CorruptCheckpointError(
+                part.folder, "has a configuration and no weights", hint="give another with --base"
+            )
 
 
 def _of_run(checkpoint: str) -> str | None:
@@ -69,23 +88,36 @@ def _of_run(checkpoint: str) -> str | None:
     return None
 
 
-def _from_hub(name: str) -> str:
-    """The folder of a repository: from the cache as it is, else fetched."""
+def cached(name: str) -> str | None:
+    """The folder that the Hub's cache has of a repository, where all of a pipeline is in it.
+
+    CheckpointNotFoundError where no repository can have that name.
+    """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
     try:
-        cached: str = snapshot_download(name, local_files_only=True, allow_patterns=[*_FILES])
-        if is_pipeline(cached):
-            return cached
+        found: str = snapshot_download(name, local_files_only=True)
+        check_complete(found)
     except HFValidationError as error:
         raise CheckpointNotFoundError(
-            name, f"{name}: no such folder, and no name of a repository"
+            name,
+            f"{name}: no such folder, and no name of a repository",
+            hint="give the folder of the base with --base",
         ) from error
-    except LocalEntryNotFoundError:
-        pass
+    except (LocalEntryNotFoundError, CorruptCheckpointError, CheckpointNotFoundError):
+        return None
+    return found
+
+
+def _fetched(name: str) -> str:
+    from huggingface_hub import snapshot_download
+
     try:
-        fetched: str = snapshot_download(name, allow_patterns=[*_FILES])
+        fetched: str = snapshot_download(
+            name, allow_patterns=[*_FILES], ignore_patterns=[*_NOT_FILES]
+        )
+        check_complete(fetched)
     except Exception as error:
         raise HubError(
             f"{name}: neither a folder nor in the cache, and cannot be fetched: {_first_line(error)}",

@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
+from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from lora_convert.errors import CheckpointNotFoundError
+from lora_convert.errors import CheckpointNotFoundError, InputError, LoraConvertError
+from lora_convert.operations.addresses import resolved, run_at
+from lora_convert.operations.provenance import is_whole, read_provenance
 from lora_convert.operations.runs import runs_in
 from lora_convert.operations.selecting import Selector, selected
 from lora_convert.operations.sharing import PIPELINES
-from lora_convert.operations.tasks import PIPELINE, Outcome, Task, tasks_of
+from lora_convert.operations.tasks import PIPELINE, Outcome, Task, failure, tasks_of
 from lora_convert.storage import journal
+from lora_convert.storage.atomic import cannot_write
 from lora_convert.storage.locks import held
 
 if TYPE_CHECKING:
@@ -39,8 +43,8 @@ class Wanted(NamedTuple):
     verify: bool = True
     whole_files: bool = False
     """Whether sources and bases are hashed whole, for the pipelines' documents."""
-    settled: float = 0.0
-    """Seconds since 1970: checkpoints that were written later are left for another time."""
+    settled: float | None = None
+    """Seconds since 1970: checkpoints that were written to later are left for another time."""
 
 
 class RunPlan(NamedTuple):
@@ -52,28 +56,42 @@ class RunPlan(NamedTuple):
     """Of the tasks, those to be done."""
 
 
-def plan_batch(folders: Iterable[str], wanted: Wanted) -> list[RunPlan]:
-    """What is to be done for each run in some folders; CheckpointNotFoundError where one holds none."""
+def plan_batch(paths: Iterable[str], wanted: Wanted) -> list[RunPlan]:
+    """What is to be done for each run in some folders, or at their addresses (``RUN@500``).
+
+    Nothing is planned twice. CheckpointNotFoundError where there is no run.
+    """
     plans = []
-    for folder in dict.fromkeys(map(os.path.normpath, folders)):
-        if not os.path.isdir(folder):
-            raise CheckpointNotFoundError(folder)
-        runs = runs_in(folder)
-        if not runs:
-            raise CheckpointNotFoundError(
-                folder,
-                f"{folder}: holds no checkpoints of a run",
-                hint="lora-convert runs list FOLDER lists the runs below a folder",
+    planned: set[str] = set()
+    for path in paths:
+        for run in _runs(path):
+            plan = _planned(run, wanted)
+            places = {task.output: os.path.realpath(task.output) for task in plan.tasks}
+            new = {output for output, place in places.items() if place not in planned}
+            planned.update(places.values())
+            tasks, waiting = (
+                tuple(task for task in some if task.output in new)
+                for some in (plan.tasks, plan.waiting)
             )
-        plans += [_planned(run, wanted) for run in runs]
+            plans.append(RunPlan(run, tasks, waiting))
     return plans
+
+
+def _runs(path: str) -> list[Run]:
+    address, at, _ = path.rpartition("@")
+    if at and not os.path.lexists(path):
+        run, source = run_at(address), resolved(path)
+        chosen = tuple(one for one in run.checkpoints if one.source == source)
+        return [run._replace(checkpoints=chosen, final=None if chosen else run.final)]
+    folder = os.path.normpath(path)
+    return (runs_in(folder) if os.path.isdir(folder) else []) or [run_at(folder)]
 
 
 def _planned(run: Run, wanted: Wanted) -> RunPlan:
     chosen = selected(run, wanted.selector, _ranked) if wanted.selector else run.checkpoints
     tasks = tasks_of(
         run,
-        tuple(one for one in chosen if not wanted.settled or one.modified < wanted.settled),
+        chosen,
         final=wanted.selector is None,
         formats=wanted.formats,
         base=wanted.base,
@@ -82,9 +100,37 @@ def _planned(run: Run, wanted: Wanted) -> RunPlan:
         verify=wanted.verify,
         whole_files=wanted.whole_files,
     )
-    last = journal.read(_journal(run))
+    tasks = [task for task in tasks if _is_settled(task, wanted.settled)]
+    last = journal.read(os.path.join(_folder(run), JOURNAL))
     waiting = [task for task in tasks if wanted.force or not _is_done(task, last)]
-    return RunPlan(run, tuple(tasks), tuple(waiting))
+    return RunPlan(run, tuple(tasks), tuple(_with_losses(run, waiting)))
+
+
+def _is_settled(task: Task, moment: float | None) -> bool:
+    return moment is None or all(
+        state[-1] < moment * 1e9 for state in _states(task.source) if len(state) > 1
+    )
+
+
+def _with_losses(run: Run, tasks: list[Task]) -> list[Task]:
+    """The tasks, told of their checkpoints' losses where those are known; logs are read once."""
+    from lora_convert.operations.losses import loss_of, read_losses
+
+    try:
+        found = read_losses(run) if tasks and run.checkpoints else None
+    except (InputError, OSError):  # a pipeline does not need it
+        found = None
+    if found is None:
+        return tasks
+    losses = {one.source: loss_of(one, found) for one in run.checkpoints}
+    return [
+        task._replace(told=task.told._replace(loss=_finite(losses.get(task.source))))
+        for task in tasks
+    ]
+
+
+def _finite(loss: float | None) -> float | None:
+    return loss if loss is not None and isfinite(loss) else None
 
 
 def _ranked(run: Run) -> tuple[RunCheckpoint, ...]:
@@ -93,8 +139,8 @@ def _ranked(run: Run) -> tuple[RunCheckpoint, ...]:
     return tuple(one for one, _ in ranked(run, needed_losses(run)))
 
 
-def _journal(run: Run) -> str:
-    return os.path.join(run.path, PIPELINES, JOURNAL)
+def _folder(run: Run) -> str:
+    return os.path.join(run.path, PIPELINES)
 
 
 def _is_done(task: Task, last: Mapping[str, journal.Entry]) -> bool:
@@ -102,8 +148,12 @@ def _is_done(task: Task, last: Mapping[str, journal.Entry]) -> bool:
     entry = last.get(task.item)
     if entry is None or not journal.is_done(last, task.item, state_of(task)):
         return False
-    output = entry.facts.get("output")
-    return isinstance(output, str) and os.path.exists(output)
+    if task.to != PIPELINE:
+        output = entry.facts.get("output")
+        return isinstance(output, str) and os.path.exists(output)
+    document = read_provenance(task.output)
+    made_of = document.get("fingerprint", "")
+    return entry.facts.get("fingerprint") == made_of and is_whole(task.output, document, made_of)
 
 
 def state_of(task: Task) -> str:
@@ -113,9 +163,21 @@ def state_of(task: Task) -> str:
             "to": task.to,
             "options": task.options._asdict() if task.to == PIPELINE else {},
             "source": _states(task.source),
-            "base": _states(task.base) if task.base and task.to == PIPELINE else [],
+            "base": _states(_base_folder(task.base)) if task.base and task.to == PIPELINE else [],
         }
     )
+
+
+def _base_folder(name: str) -> str:
+    """The folder of a base as far as it is on this machine, else its name."""
+    if os.path.exists(name):
+        return name
+    from lora_convert.operations.bases import cached
+
+    try:
+        return cached(name) or name
+    except CheckpointNotFoundError:  # its task says so
+        return name
 
 
 def _states(path: str) -> list[Any]:
@@ -141,31 +203,52 @@ def run_batch(plans: Iterable[RunPlan], doing: Doing) -> Iterator[Outcome]:
     """Do all that is waiting, and tell of each task as it ends; the skipped ones come first.
 
     Each run is locked meanwhile, and its journal says what was done: an interrupted batch goes on where
-    it was. A failure stops nothing.
+    it was. A failure stops nothing; a run that another process works on fails too, where there are
+    others, and else is a LockedError.
     """
+    plans = [*plans]
     with ExitStack() as stack:
         journals: dict[str, journal.Journal] = {}
         waiting: list[Task] = []
         for plan in plans:
-            if plan.waiting:
-                folder = os.path.dirname(_journal(plan.run))
-                os.makedirs(folder, exist_ok=True)
-                if folder not in journals:
-                    stack.enter_context(held(folder))
-                    opened = stack.enter_context(journal.opened(_journal(plan.run)))
-                    journals[folder] = opened
             pending = {task.item for task in plan.waiting}
             for task in plan.tasks:
                 if task.item not in pending:
                     yield Outcome(task, "skipped", task.output, "made already", {})
+            try:
+                if plan.waiting:
+                    _open(journals, os.path.realpath(_folder(plan.run)), stack)
+            except LoraConvertError as error:
+                if len(plans) == 1:
+                    raise
+                yield from (failure(task, error) for task in plan.waiting)
+                continue
             waiting += plan.waiting
         states = {task: state_of(task) for task in waiting}
         for task in waiting:
-            folder = os.path.dirname(task.store)
-            journals[folder].add(journal.Entry(task.item, "planned", states[task]))
+            _journal_of(task, journals).add(journal.Entry(task.item, "planned", states[task]))
         for outcome in doing(waiting):
             state: journal.State = "failed" if outcome.status == "failed" else "done"
-            facts = {"output": outcome.output, "detail": outcome.detail}
+            made_of = outcome.fields.get("fingerprint", "")
+            facts = {"output": outcome.output, "detail": outcome.detail, "fingerprint": made_of}
             entry = journal.Entry(outcome.task.item, state, states[outcome.task], facts)
-            journals[os.path.dirname(outcome.task.store)].add(entry)
+            _journal_of(outcome.task, journals).add(entry)
             yield outcome
+
+
+def _open(journals: dict[str, journal.Journal], folder: str, stack: ExitStack) -> None:
+    """Lock a run's folder of pipelines and open its journal, unless this batch has them already."""
+    if folder not in journals:
+        try:
+            os.makedirs(folder, exist_ok=True)
+        except OSError as error:
+            raise cannot_write(error, folder, 0) from error
+        with ExitStack() as attempt:
+            attempt.enter_context(held(folder))
+            found = attempt.enter_context(journal.opened(os.path.join(folder, JOURNAL)))
+            stack.push(attempt.pop_all())
+        journals[folder] = found
+
+
+def _journal_of(task: Task, journals: Mapping[str, journal.Journal]) -> journal.Journal:
+    return journals[os.path.realpath(os.path.dirname(task.store))]

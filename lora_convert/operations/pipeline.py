@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lora_convert.conversion.gather import chosen_adapter
 from lora_convert.conversion.read import read
-from lora_convert.operations.bases import Base, base_of
+from lora_convert.operations.bases import OPTION, Base, base_of
 from lora_convert.operations.opening import Opened, open_adapter
 from lora_convert.operations.pieces import Builder, Counts, Options, Piece
 from lora_convert.operations.recognising import check_recognised
@@ -98,13 +98,14 @@ def plan_pipeline(
     *,
     output: str | os.PathLike[str],
     base: str | None = None,
+    base_from: str = OPTION,
     options: Options = Options(),  # noqa: B008 - a value
     scale_from: str | None = None,
     adapter: str | None = None,
     component: str | None = None,
     architecture: str | None = None,
 ) -> PipelinePlan:
-    """Work out the pipeline that `base` and the adapter in `source` make.
+    """Work out the pipeline that `base`, which `base_from` named, and the adapter in `source` make.
 
     Where `source` holds a whole wrapped model, its own frozen weights are merged into, and must be the
     base's by name. BaseMismatchError and ShapeError where any module of the adapter finds no weight of its
@@ -119,7 +120,7 @@ def plan_pipeline(
         gathered = opened.gathered(wanted)
         scales = scale_sources(opened, gathered, scale_from)
         found = read(opened.checkpoint.header, opened.detection, gathered, scales)
-        where = base_of(found, opened.checkpoint.path, base)
+        where = base_of(found, opened.checkpoint.path, base, base_from)
         pieces, joined, counts = Builder(opened, found, where, options, closing).build()
         notes = (*notes_on_reading(opened, found, adapter), *notes_on_scales(found, scales))
         return PipelinePlan(

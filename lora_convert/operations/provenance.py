@@ -6,20 +6,20 @@ import hashlib
 import json
 import os
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lora_convert.errors import InputError
 from lora_convert.operations.pieces import Given
 from lora_convert.storage.documents import read_document
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from lora_convert.operations.opening import Opened
     from lora_convert.operations.pipeline import PipelinePlan
-    from lora_convert.storage.files import SourceFile
 
 METADATA_NAME = "checkpoint_metadata.json"
+_WEIGHTS = ".safetensors"
 _STEP = re.compile(r"(?:checkpoint|step)[-_]?(?:\d+-)?(\d+)$", re.IGNORECASE)
 _UNINFORMATIVE = re.compile(
     r"(checkpoints?|checkpoint[-_]\d+(-\d+)?|lora_weights|outputs?|unet|model|adapter_model|pytorch_lora_weights)$"
@@ -27,16 +27,28 @@ _UNINFORMATIVE = re.compile(
 """Names that say nothing of what was trained."""
 
 
-def provenance(plan: PipelinePlan, *, whole_files: bool = False) -> dict[str, Any]:
+class Told(NamedTuple):
+    """What a run knows of its checkpoint, and the checkpoint's own files do not say."""
+
+    step: int | None = None
+    loss: float | None = None
+
+
+def provenance(
+    plan: PipelinePlan,
+    told: Told,
+    hashes: Callable[[str], str] | None = None,
+) -> dict[str, Any]:
     """The document of a pipeline: source, base, formats, scale and counts, and a name for people.
 
-    The source's hash is of its header and of the adapter's tensors; with `whole_files` each file of
-    source and base is hashed too. ``fingerprint`` changes when anything does that the weights depend on.
+    The source's hash is of its header and of the adapter's tensors; where `hashes` is given each file
+    of source and base has its own too. ``fingerprint`` changes when anything does that the weights
+    depend on.
     """
     from lora_convert import __version__
 
     opened, detection = plan.opened, plan.opened.detection
-    step = step_of(opened.checkpoint.path)
+    step = step_of(opened.checkpoint.path) if told.step is None else told.step
     source: dict[str, Any] = {
         "path": os.path.abspath(opened.checkpoint.path),
         "sha256": _adapter_hash(opened),
@@ -45,15 +57,18 @@ def provenance(plan: PipelinePlan, *, whole_files: bool = False) -> dict[str, An
         "name": plan.base.name,
         "path": os.path.abspath(plan.base.path),
         "from": plan.base.source,
+        "revision": plan.base.revision,
     }
-    if whole_files:
-        source["files"] = _hashes(opened.checkpoint.files)
-        base["files"] = _hashes(plan.joined.files[len(opened.checkpoint.files) :])
-    weights = [piece for piece in plan.pieces if piece.content.name.endswith(".safetensors")]
+    if hashes:
+        own, theirs = _files(plan)
+        source["files"] = {os.path.basename(path): hashes(path) for path in own}
+        base["files"] = {os.path.relpath(path, plan.base.path): hashes(path) for path in theirs}
+    weights = [piece for piece in plan.pieces if piece.content.name.endswith(_WEIGHTS)]
     document = {
         "display_name": display_name(opened.checkpoint.path, step),
         "description": f"{plan.base.name} with {os.path.basename(source['path'])} merged into it",
         "step": step,
+        "loss": told.loss,
         "source": source,
         "base": base,
         "format": detection.format,
@@ -73,6 +88,7 @@ def provenance(plan: PipelinePlan, *, whole_files: bool = False) -> dict[str, An
         "dtype": plan.options.dtype or "keep",
         "layout": plan.options.layout,
         "files": {piece.content.name: piece.content.size for piece in weights},
+        "documents": [p.content.name for p in plan.pieces if not p.content.name.endswith(_WEIGHTS)],
         "lora_convert": __version__,
     }
     return {**document, "fingerprint": fingerprint(plan, source["sha256"])}
@@ -97,14 +113,20 @@ def fingerprint(plan: PipelinePlan, adapter_hash: str) -> str:
 
 def _states(plan: PipelinePlan) -> list[Any]:
     """Name, size and time of each file of the base: read in no time, and changed when it is."""
-    files = {piece.content.path for piece in plan.pieces if isinstance(piece.content, Given)}
-    own = len(plan.opened.checkpoint.files)
-    files |= {file.path for file in plan.joined.files[0 if plan.counts.own else own :]}
+    own, theirs = _files(plan)
     states = []
-    for path in sorted(files):
+    for path in (*theirs, *(own if plan.counts.own else ())):
         status = os.stat(path)
         states.append([os.path.basename(path), status.st_size, status.st_mtime_ns])
     return sorted(states)
+
+
+def _files(plan: PipelinePlan) -> tuple[list[str], list[str]]:
+    """Paths of the source's files, and of those of the base that are read."""
+    own = len(plan.opened.checkpoint.files)
+    paths = [file.path for file in plan.joined.files]
+    given = {piece.content.path for piece in plan.pieces if isinstance(piece.content, Given)}
+    return paths[:own], sorted(given.union(paths[own:]))
 
 
 def _adapter_hash(opened: Opened) -> str:
@@ -125,12 +147,6 @@ def _adapter_hash(opened: Opened) -> str:
     return digest.hexdigest()
 
 
-def _hashes(files: list[SourceFile]) -> dict[str, str]:
-    from lora_convert.storage.hashes import hash_of
-
-    return {os.path.basename(file.path): hash_of(file) for file in files}
-
-
 def read_provenance(folder: str) -> Mapping[str, Any]:
     """The document of a pipeline that was made before; empty where there is none, or none of ours."""
     try:
@@ -138,6 +154,29 @@ def read_provenance(folder: str) -> Mapping[str, Any]:
     except InputError:
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def files_of(document: Mapping[str, Any]) -> set[str]:
+    """Names of all files that a document's pipeline was made of, as far as it says."""
+    weights, documents = document.get("files"), document.get("documents")
+    named = [*(weights if isinstance(weights, dict) else ()), METADATA_NAME]
+    named += documents if isinstance(documents, list) else []
+    return {name for name in named if isinstance(name, str)}
+
+
+def is_whole(folder: str, document: Mapping[str, Any], made_of: str) -> bool:
+    """Whether a pipeline, which `document` was found in, was made of the same and lacks nothing.
+
+    Documents may have been edited since, so their sizes say nothing.
+    """
+    weights = document.get("files")
+    if document.get("fingerprint") != made_of or not isinstance(weights, dict):
+        return False
+    paths = {name: os.path.join(folder, *name.split("/")) for name in files_of(document)}
+    return all(
+        os.path.isfile(path) and weights.get(name) in {None, os.path.getsize(path)}
+        for name, path in paths.items()
+    )
 
 
 def step_of(path: str) -> int | None:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from lora_convert.errors import DestinationExistsError, LoraConvertError
 from lora_convert.formats import FORMATS
+from lora_convert.operations.bases import OPTION, RUN
 from lora_convert.operations.destination import place_of, stem_of
-from lora_convert.operations.provenance import read_provenance
+from lora_convert.operations.provenance import Told
 
 if TYPE_CHECKING:
     from lora_convert.operations.pieces import Options
@@ -30,11 +31,13 @@ class Task(NamedTuple):
     """``pipeline``, or a format."""
     output: str
     base: str | None
+    base_from: str
     store: str
     options: Options
     force: bool
     verify: bool
     whole_files: bool
+    told: Told = Told()
 
     @property
     def item(self) -> str:
@@ -58,22 +61,33 @@ def do(task: Task) -> Outcome:
     """Do a task. What goes wrong with it is an outcome; only a defect of this package is raised."""
     try:
         return _pipeline(task) if task.to == PIPELINE else _files(task)
-    except (LoraConvertError, OSError) as error:
-        what = error.what if isinstance(error, LoraConvertError) else str(error)
-        fields = {"type": type(error).__name__, "message": what}
-        return Outcome(task, "failed", task.output, what, {"error": fields})
+    except (LoraConvertError, OSError, MemoryError) as error:
+        return failure(task, error)
+
+
+def failure(task: Task, error: Exception) -> Outcome:
+    """The outcome of a task that an error ended."""
+    what, why, hint = str(error) or type(error).__name__, "", ""
+    if isinstance(error, LoraConvertError):
+        what, why, hint = error.what, error.why, error.hint
+    said = {"type": type(error).__name__, "message": what, "why": why, "next": hint}
+    fields = {name: text for name, text in said.items() if text}
+    return Outcome(task, "failed", task.output, what, {"error": fields})
 
 
 def _pipeline(task: Task) -> Outcome:
     from lora_convert.operations.assembling import Assembly
     from lora_convert.operations.pipeline import plan_pipeline
 
-    ours = bool(read_provenance(task.output))
     with plan_pipeline(
-        task.source, base=task.base, output=task.output, options=task.options
+        task.source,
+        base=task.base,
+        base_from=task.base_from,
+        output=task.output,
+        options=task.options,
     ) as plan:
-        done = Assembly(plan, task.store, task.verify).run(
-            force=task.force or ours, whole_files=task.whole_files
+        done = Assembly(plan, task.store, task.verify, told=task.told).run(
+            force=task.force, renew=True, whole_files=task.whole_files
         )
     status: Status = "skipped" if done.status == "unchanged" else "converted"
     detail = f"{len(plan.adapter.deltas)} modules merged"
@@ -115,15 +129,17 @@ def tasks_of(
     """
     from lora_convert.operations.sharing import FINAL, LORAS, PIPELINES, SHARED
 
-    base = base or run.base_model
+    base, base_from = (base, OPTION) if base else (run.base_model, RUN)
     kinds = (*((PIPELINE,) if base or not formats else ()), *formats)
     folder, loras = (os.path.join(run.path, name) for name in (PIPELINES, LORAS))
     prefix = f"{run.name}-" if run.name and run.address != run.path else ""
     places = [
-        (name := stem_of(one.name), one.source, os.path.join(folder, name)) for one in checkpoints
+        (name := stem_of(one.name), one.source, os.path.join(folder, name), Told(one.step))
+        for one in checkpoints
     ]
     if final and run.final:
-        places.append((f"{prefix}final", run.final, os.path.join(run.path, f"{prefix}{FINAL}")))
+        output = os.path.join(run.path, f"{prefix}{FINAL}")
+        places.append((f"{prefix}final", run.final, output, Told()))
     return [
         Task(
             name,
@@ -131,12 +147,14 @@ def tasks_of(
             kind,
             output if kind == PIPELINE else place_of(name, FORMATS[kind], loras),
             base,
+            base_from,
             os.path.join(folder, SHARED),
             options,
             force,
             verify,
             whole_files,
+            told,
         )
-        for name, source, output in places
-        for kind in kinds
+        for name, source, output, told in places
+        for kind in dict.fromkeys(kinds)
     ]

@@ -53,6 +53,8 @@ BY_NAME = {
     "lora_convert/cli/_app.py",
 }
 """Where modules are imported by name: of this package, from its own tables."""
+OWN_PROCESSES = {"lora_convert/operations/executing.py"}
+"""Where processes are begun: of this package, to do its own tasks."""
 
 
 def forbidden(tree: ast.AST) -> Iterator[tuple[int, str]]:
@@ -91,7 +93,10 @@ def test_there_is_source_to_look_at() -> None:
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_module_runs_maps_or_unpickles(path: Path) -> None:
     source = path.read_text(encoding="utf-8")
-    assert list(forbidden(ast.parse(source))) == []
+    found = [name for _, name in forbidden(ast.parse(source))]
+    if str(path.relative_to(ROOT)) in OWN_PROCESSES:
+        found = [name for name in found if not name.startswith("multiprocessing")]
+    assert found == []
     if "import_module" in source:
         assert str(path.relative_to(ROOT)) in BY_NAME
 
