@@ -30,7 +30,6 @@ from lora_convert.tensors.dtypes import SHORT_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
 
     from lora_convert.adapter import Adapter
     from lora_convert.operations.applying import Result
@@ -109,12 +108,7 @@ class ConversionPlan:
     def __enter__(self) -> ConversionPlan:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

@@ -28,8 +28,6 @@ from lora_convert.storage.probe import ByteFacts
 from lora_convert.storage.writer import check_written, write_tensor_file
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from lora_convert.adapter import Adapter, Delta
     from lora_convert.conversion.merge import Keys
     from lora_convert.facts import Facts
@@ -111,12 +109,7 @@ class MergePlan:
     def __enter__(self) -> MergePlan:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

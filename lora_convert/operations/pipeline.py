@@ -16,8 +16,6 @@ from lora_convert.operations.remarks import notes_on_reading
 from lora_convert.operations.scaling import notes_on_scales, scale_sources
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from lora_convert.adapter import Adapter
     from lora_convert.storage.joined import Joined
 
@@ -84,12 +82,7 @@ class PipelinePlan:
     def __enter__(self) -> PipelinePlan:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

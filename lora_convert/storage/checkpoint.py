@@ -15,7 +15,6 @@ from lora_convert.tensors.source import Source, Strided
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from types import TracebackType
 
     from lora_convert.storage.folders import WeightFiles
     from lora_convert.storage.zip_entries import Checksums
@@ -145,12 +144,7 @@ class Checkpoint:
     def __enter__(self) -> Checkpoint:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
