@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from math import isfinite, sqrt
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -91,9 +92,15 @@ class LoraConfig(NamedTuple):
 
 def _matching(patterns: Mapping[str, float], module: str, default: float) -> float:
     for pattern, value in patterns.items():
-        if re.match(rf"(.*\.)?({pattern})$", module):
+        if _expression(pattern).match(module):
             return value
     return default
+
+
+@lru_cache(maxsize=1 << 16)
+def _expression(pattern: str) -> re.Pattern[str]:
+    """A pattern, compiled once: re itself forgets after 512, and each module asks for all of them."""
+    return re.compile(rf"(.*\.)?({pattern})$")
 
 
 _SYNONYMS = {
