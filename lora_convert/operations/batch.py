@@ -17,6 +17,7 @@ from lora_convert.operations.sharing import PIPELINES
 from lora_convert.operations.tasks import PIPELINE, Outcome, Task, failure, tasks_of
 from lora_convert.storage import journal
 from lora_convert.storage.atomic import cannot_write
+from lora_convert.storage.leftovers import remove_leftovers
 from lora_convert.storage.locks import held
 
 if TYPE_CHECKING:
@@ -224,6 +225,8 @@ def run_batch(plans: Iterable[RunPlan], doing: Doing) -> Iterator[Outcome]:
                 yield from (failure(task, error) for task in plan.waiting)
                 continue
             waiting += plan.waiting
+        for folder in {os.path.dirname(task.output) for task in waiting}:
+            remove_leftovers(folder)  # of a dead batch that had published, and not yet written so
         states = {task: state_of(task) for task in waiting}
         for task in waiting:
             _journal_of(task, journals).add(journal.Entry(task.item, "planned", states[task]))
