@@ -32,6 +32,7 @@ _PARENTS = 4
 _FILES = ("*.json", "*.txt", "*.model", "*/*.safetensors")
 """What a pipeline is read from; not single files beside the folders, nor weights in other containers."""
 _NOT_FILES = ("*.non_ema.*",)
+_SHARD = re.compile(r"-\d+-of-\d+\.\w+$")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 OPTION = "option"
 RUN = "the run"
@@ -66,12 +67,20 @@ def base_of(adapter: Adapter, checkpoint: str, given: str | None, giver: str = O
 
 
 def check_complete(folder: str) -> None:
-    """Raise CorruptCheckpointError where a model has a configuration and no weights that are read."""
-    for part in read_pipeline(folder).components.values():
-        if part.weights is None and "config.json" in part.documents:
-            raise CorruptCheckpointError(
-                part.folder, "has a configuration and no weights", hint="give another with --base"
-            )
+    """Raise CorruptCheckpointError where a model has a configuration and not all of its weights.
+
+    One shard alone is not all: lists of shards that have a variant's name are not read.
+    """
+    try:
+        for part in read_pipeline(folder).components.values():
+            if part.weights is None and "config.json" in part.documents:
+                raise CorruptCheckpointError(part.folder, "has a configuration and no weights")
+            alone = part.weights and len(part.weights.files) == 1
+            if part.weights and alone and _SHARD.search(part.weights.path):
+                raise CorruptCheckpointError(part.weights.path, "is a shard, and no index lists it")
+    except CorruptCheckpointError as error:
+        error.hint = error.hint or "give another base with --base, or get it again"
+        raise
 
 
 def _of_run(checkpoint: str) -> str | None:

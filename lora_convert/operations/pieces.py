@@ -165,9 +165,8 @@ class Builder(NamedTuple):
             name = plain_name(file) if alone else os.path.basename(file)
             yield Piece(Given(f"{part.name}/{name}", file, os.path.getsize(file)), True)
         if part.weights and part.weights.path not in part.weights.files:
-            yield self._given(
-                f"{part.name}/{os.path.basename(part.weights.path)}", part.weights.path
-            )
+            index = os.path.basename(part.weights.path)
+            yield self._given(f"{part.name}/{index}", part.folder, index)
 
     def _settled(
         self, name: str, weights: dict[str, Expr], own: Mapping[str, Expr], facts: ByteFacts
