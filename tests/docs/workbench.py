@@ -22,6 +22,7 @@ import torch.distributed.checkpoint as dcp
 from safetensors.numpy import load_file, save_file
 
 import lora_convert as lc
+from tests.docs.bases import build_bases
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY_RUN = ROOT / "fixtures" / "tiny-run"
@@ -64,6 +65,7 @@ def build(folder: Path) -> None:
     _build_torch(folder)
     _build_downloads(folder)
     _build_runs(folder / "outputs", folder / "adapter", folder / "style.safetensors")
+    build_bases(folder / "models", TINY_RUN / CHECKPOINT / "model.safetensors")
 
 
 def _build_trouble(
@@ -140,7 +142,7 @@ def _build_runs(outputs: Path, adapter: Path, style: Path) -> None:
         (checkpoint / "optimizer.bin").write_bytes(bytes(150_000))
         _at_noon(checkpoint, day)
     shutil.copytree(adapter, shoes / "lora_weights")
-    document = {"model": {"path": "stable-diffusion-v1-5/stable-diffusion-v1-5"}}
+    document = {"model": {"path": "models/stable-diffusion-v1-5"}}
     (shoes / "run.json").write_text(json.dumps(document), encoding="utf-8")
     with (shoes / "metrics.jsonl").open("w", encoding="utf-8") as lines:
         for step in range(1, 1501):
