@@ -13,7 +13,8 @@ import re
 import shlex
 import tempfile
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple, get_args
 from unittest import mock
@@ -63,7 +64,30 @@ class Case(NamedTuple):
 
     command: str
     advice: str
-    full_disk: bool = False
+    given: Callable[[], AbstractContextManager[object]] = contextlib.nullcontext
+    """What is so meanwhile."""
+
+
+def _full_disk() -> AbstractContextManager[object]:
+    return mock.patch("lora_convert.storage.atomic.free_space", return_value=4096)
+
+
+def _another_batch() -> AbstractContextManager[object]:
+    from lora_convert.storage.locks import held
+
+    folder = Path("outputs", "shoes", "checkpoint_pipelines")
+    folder.mkdir(exist_ok=True)
+    return held(os.fspath(folder))
+
+
+def _unreachable() -> AbstractContextManager[object]:
+    """The Hub at a port of this machine that nothing listens to."""
+    said = {"ENDPOINT": "http://127.0.0.1:9", "HF_HUB_OFFLINE": False}
+    return mock.patch.multiple("huggingface_hub.constants", **said)
+
+
+def _without_dask() -> AbstractContextManager[object]:
+    return mock.patch.dict("sys.modules", {"distributed": None})
 
 
 CASES = {
@@ -112,6 +136,11 @@ CASES = {
         "lora-convert to-diffusers trouble/mixed-ranks.safetensors",
         "The file was edited or merged wrongly. Take it from where it was made.",
     ),
+    "BaseMismatchError": Case(
+        "lora-convert pipeline text-encoders.safetensors --base models/stable-diffusion-v1-5 -o pipeline",
+        "`lora-convert inspect` says which architecture the adapter is of. Give the base that it was trained"
+        " on with `--base`, or with `--into` of `merge`.",
+    ),
     "LossyConversionError": Case(
         "lora-convert to-kohya no-scale.safetensors --losses refuse",
         "Remove the cause, or leave out the option:"
@@ -124,7 +153,13 @@ CASES = {
     "NotEnoughSpaceError": Case(
         "lora-convert to-kohya no-scale.safetensors -o elsewhere.safetensors",
         "Make room, or write to another disk with `-o`. Nothing was left behind.",
-        full_disk=True,
+        given=_full_disk,
+    ),
+    "LockedError": Case(
+        "lora-convert batch outputs/shoes",
+        "Wait for the other batch, or end it: what it has finished stays, and the lock goes with its"
+        " process.",
+        given=_another_batch,
     ),
     "VerificationError": Case(
         "lora-convert to-diffusers trouble/large-values.safetensors --dtype fp16 -o small.safetensors",
@@ -135,9 +170,18 @@ CASES = {
         "lora-convert inspect style.safetensors --architecture sdx",
         "Take one of the values that the message lists.",
     ),
+    "HubError": Case(
+        "lora-convert pipeline style.safetensors --base you/your-base -o pipeline",
+        "Look at the spelling and at the network; for a repository that needs it, log in with"
+        " `hf auth login`. Or [give a folder](../how-to/pipeline-from-a-checkpoint.md#what-the-base-is).",
+        given=_unreachable,
+    ),
+    "MissingExtraError": Case(
+        "lora-convert batch outputs/shoes --executor tcp://studio:8786",
+        "Install the extra, or leave the option out: `--jobs` needs none.",
+        given=_without_dask,
+    ),
 }
-UNUSED = ("BaseMismatchError", "LockedError", "HubError", "MissingExtraError")
-"""Errors that no command raises yet. One that a command raises belongs to the cases."""
 
 
 def errors_page() -> str:
@@ -146,7 +190,7 @@ def errors_page() -> str:
     check_same("exit codes", EXITS, known)
     kinds = [*_subclasses(errors.LoraConvertError)]
     leaves = {kind.__name__ for kind in kinds if not kind.__subclasses__()}
-    check_all("errors", {*CASES, *UNUSED}, leaves)
+    check_same("errors", CASES, leaves)
     check_all("attributes", ATTRIBUTES, {name for kind in kinds for name in _own_attributes(kind)})
     tree = inspect.cleandoc(errors.__doc__ or "").split("\n\n", 1)[1].rsplit("\n\n", 1)[0]
     with _workbench():
@@ -186,8 +230,6 @@ def _section(kind: type[errors.LoraConvertError]) -> str:
     if name in CASES:
         case = CASES[name]
         parts += [f"```text\n$ {case.command}\n{_raised(name, case)}```", case.advice]
-    if name in UNUSED:
-        parts.append("No command of this version raises it.")
     return "\n\n".join(parts)
 
 
@@ -226,9 +268,8 @@ def _workbench() -> Iterator[None]:
 def _raised(name: str, case: Case) -> str:
     """What a command says on stderr; stops where it raises another error."""
     printed, told = io.StringIO(), io.StringIO()
-    space = mock.patch("lora_convert.storage.atomic.free_space", return_value=4096)
     with (
-        space if case.full_disk else contextlib.nullcontext(),
+        case.given(),
         contextlib.redirect_stdout(printed),
         contextlib.redirect_stderr(told),
         contextlib.suppress(SystemExit),
@@ -239,4 +280,6 @@ def _raised(name: str, case: Case) -> str:
     check_all(f"parts of the message of {case.command!r}", found, {"next"})
     folder = os.path.realpath(os.curdir)
     text = told.getvalue().replace(folder, "/home/you")
+    text = re.sub(r"process \d+ on \S+", "process 4711 on studio", text)
+    text = re.sub(r"\[\w+ \d+\] .*connection.*", "Connection refused", text, flags=re.IGNORECASE)
     return re.sub(r"^(?!error: |  why:  |  next: ).*\n", "", text, flags=re.MULTILINE)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
 
 import lora_convert
+from generation import pipeline_fields
 from generation.markdown import check_same, page, table
 from lora_convert.adapter import ScaleSource
 from lora_convert.conversion.detect import Candidate
@@ -96,6 +98,7 @@ def json_page() -> str:
     listed = {**summary_of(run_at(str(EXAMPLE.parents[2]))), "last_epoch": 0}
     known = {*inspected, *planned, *compared, *listed, *RUN, "proof", "error"}
     check_same("JSON fields", MEANINGS, known)
+    printed = pipeline_fields.Printed()
     return page(
         "JSON",
         "With `--json` every command prints one object on one line of stdout, for each source of"
@@ -110,8 +113,16 @@ def json_page() -> str:
         + ", ".join(f"`{kind}`" for kind in get_args(LossKind))
         + ".",
         "## verify\n\n" + _fields(compared),
+        "## pipeline\n\n" + _fields(printed.pipeline, pipeline_fields.MEANINGS),
+        "## batch\n\n"
+        + _fields(printed.batch, pipeline_fields.BATCH)
+        + "\n\nOne object for each output. One that was made has the fields of [pipeline](#pipeline) too, and"
+        " LoRA files those of [convert](#convert-to-diffusers-to-peft-to-kohya).",
+        "## merge\n\n"
+        + _fields(printed.merge, {**pipeline_fields.MEANINGS, **pipeline_fields.MERGE}),
         "## runs list\n\n" + _fields(listed) + "\n\nOne object for each run.",
         "## runs show\n\n" + _fields(RUN),
+        "## runs check\n\n" + _fields(printed.check, pipeline_fields.CHECK),
         "## An error\n\n" + _fields({"error": {}}),
         "## formats\n\nThe tables of [formats](formats.md): "
         + ", ".join(f"`{name}`" for name in catalogue().as_json())
@@ -119,15 +130,18 @@ def json_page() -> str:
     )
 
 
-def _fields(example: dict[str, Any]) -> str:
+def _fields(example: dict[str, Any], meanings: Mapping[str, str] = MEANINGS) -> str:
     return table(
         ("field", "type", "meaning"),
-        [(f"`{name}`", _json_type(name, value), MEANINGS[name]) for name, value in example.items()],
+        [
+            (f"`{name}`", _json_type(name, value, meanings[name]), meanings[name])
+            for name, value in example.items()
+        ],
     )
 
 
-def _json_type(name: str, value: object) -> str:
+def _json_type(name: str, value: object, meaning: str) -> str:
     names = {bool: "boolean", int: "integer", float: "number", list: "list", dict: "object"}
     known = [text for kind, text in names.items() if isinstance(value, kind)]
     shown = known[0] if known else "object" if name == "proof" else "string"
-    return f"{shown} or null" if "null" in MEANINGS[name] else shown
+    return f"{shown} or null" if "null" in meaning else shown
