@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +66,7 @@ def batch(
 
     if dry_run and watch:
         raise OptionError("watch", True, why="--dry-run looks once", hint="give one of them")
+    gc.enable()  # of a thousand checkpoints the cycles would be worth finding
     chosen = selector(best=best, steps=_steps(steps), every=every, last=last)
     out = Output(json=as_json, quiet=quiet)
     make = _wanted(chosen, **wanted)

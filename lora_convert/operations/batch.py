@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from lora_convert.errors import CheckpointNotFoundError, InputError, LoraConvertError
+from lora_convert.errors import (
+    CheckpointNotFoundError,
+    InputError,
+    LockedError,
+    LoraConvertError,
+    OutputError,
+)
 from lora_convert.operations.addresses import resolved, run_at
 from lora_convert.operations.provenance import is_whole, read_provenance
 from lora_convert.operations.runs import runs_in
@@ -18,7 +24,7 @@ from lora_convert.operations.tasks import PIPELINE, Outcome, Task, failure, task
 from lora_convert.storage import journal
 from lora_convert.storage.atomic import cannot_write
 from lora_convert.storage.leftovers import remove_leftovers
-from lora_convert.storage.locks import held
+from lora_convert.storage.locks import LOCK, held
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -217,7 +223,9 @@ def run_batch(plans: Iterable[RunPlan], doing: Doing) -> Iterator[Outcome]:
                 if task.item not in pending:
                     yield Outcome(task, "skipped", task.output, "made already", {})
             try:
-                if plan.waiting:
+                if not plan.waiting:
+                    _remove_lock(_folder(plan.run))
+                else:
                     _open(journals, os.path.realpath(_folder(plan.run)), stack)
             except LoraConvertError as error:
                 if len(plans) == 1:
@@ -237,6 +245,13 @@ def run_batch(plans: Iterable[RunPlan], doing: Doing) -> Iterator[Outcome]:
             entry = journal.Entry(outcome.task.item, state, states[outcome.task], facts)
             _journal_of(outcome.task, journals).add(entry)
             yield outcome
+
+
+def _remove_lock(folder: str) -> None:
+    """Remove what a batch left that died once all was done."""
+    if os.path.lexists(os.path.join(folder, LOCK)):
+        with suppress(LockedError, OutputError), held(folder):
+            pass
 
 
 def _open(journals: dict[str, journal.Journal], folder: str, stack: ExitStack) -> None:

@@ -18,7 +18,7 @@ from safetensors.numpy import save_file
 
 from lora_convert.operations import watching
 from lora_convert.storage.hashes import is_hash
-from lora_convert.storage.locks import held
+from lora_convert.storage.locks import LOCK, held
 from tests.hostile.answering import Answer, answer
 from tests.operations.run_examples import metrics
 from tests.pipelines import (
@@ -424,6 +424,53 @@ def test_a_dead_holder_is_taken_over(run: Path) -> None:
         holder.kill()
         holder.wait()
     assert batch("--last", "1", run).exit_code == 0
+
+
+def test_runs_that_share_a_base_do_not_meet(base: Path, tmp_path: Path) -> None:
+    runs = [write_run(tmp_path / name, base, (100, 200)) for name in ("one", "two")]
+    before = tree(base)
+    command = [sys.executable, "-m", "lora_convert", "batch", "-q"]
+    started = [subprocess.Popen([*command, run], stdout=subprocess.DEVNULL) for run in runs]
+    assert [process.wait(60) for process in started] == [0, 0]
+    assert tree(base) == before
+    assert [pipelines(run) for run in runs] == [{"checkpoint-100", "checkpoint-200"}] * 2
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals are POSIX")
+def test_children_end_with_a_killed_batch(run: Path) -> None:
+    """They would write into a run that another batch may hold by then."""
+    for step in range(2000, 5000, 100):
+        write_checkpoint(run, step)
+    command = [sys.executable, "-m", "lora_convert", "batch", "-q", "--jobs", "2", str(run)]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        assert process.stdout
+        process.stdout.readline()
+        process.kill()
+        process.wait()
+        ended = time.monotonic() + 10
+        while _alive(process.pid) and time.monotonic() < ended:
+            time.sleep(0.05)
+        assert not _alive(process.pid)
+    assert len(pipelines(run)) < 33
+    assert batch("--steps", "500", run).exit_code == 0
+
+
+def _alive(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_a_lock_that_was_left_is_removed(run: Path) -> None:
+    batch("--last", "1", run)
+    lock = run / "checkpoint_pipelines" / LOCK
+    lock.write_text("1 elsewhere\n")
+    batch("--last", "1", run)
+    assert not lock.exists()
 
 
 class Clock:

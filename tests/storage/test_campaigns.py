@@ -53,6 +53,16 @@ def test_what_shares_replaces_and_records_is_killed() -> None:
     assert "replace a folder: whole" in told
 
 
+def test_batches_are_killed() -> None:
+    told = run("batch_campaign", "--kills", "12")
+    assert "12 kills at 12 of" in told
+
+
+@pytest.mark.skipif(bool(cannot_mount()), reason=cannot_mount())
+def test_disks_are_full_under_batches() -> None:
+    assert "OutputError" in run("full_batch_campaign", "--sizes", "2")
+
+
 def test_a_replacement_in_two_steps_would_be_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
