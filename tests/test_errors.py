@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import builtins
 import re
+from pathlib import Path
 
 import pytest
 
@@ -40,3 +42,16 @@ def test_the_drawing_tells_exit_codes_and_built_ins(line: str) -> None:
 def test_a_message_says_what_why_and_what_next() -> None:
     error = LoraConvertError("it broke", why="it fell", hint="pick it up")
     assert str(error).splitlines() == ["it broke", "  why:  it fell", "  next: pick it up"]
+
+
+def test_what_cannot_be_said_has_a_next_step_wherever_it_is_raised() -> None:
+    package = Path(errors.__file__).parent
+    silent = [
+        f"{path.relative_to(package)}:{node.lineno}"
+        for path in package.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+        and getattr(node.func, "id", "") in {"NotExpressibleError", "HubError"}
+        and "hint" not in {keyword.arg for keyword in node.keywords}
+    ]
+    assert not silent

@@ -53,6 +53,7 @@ def take_rows(
             raise NotExpressibleError(
                 f"{module}: a DoRA whose magnitude runs over input columns cannot be split by rows",
                 why="each column's norm needs the rows of every part",
+                hint="keep it in kohya's names (--to kohya), where it is one module",
             )
         return _with_magnitude(lora.take_rows(module, factors, ranges, facts), magnitude)
     taken = stack(*(rows(magnitude, start, stop) for start, stop in ranges))
@@ -69,6 +70,7 @@ def stack_rows(module: str, parts: Sequence[Part], facts: Facts) -> Factors:
         raise NotExpressibleError(
             f"{module}: DoRA parts can be fused only where each has a magnitude per output row",
             why="a part without one keeps the base weight's own norm, which is not in this file",
+            hint="keep it in Diffusers' names (--to diffusers), where the parts stay apart",
         )
     dtype = common(magnitude.dtype for magnitude in present)
     stacked = stack(*(cast(magnitude, dtype) for magnitude in present))

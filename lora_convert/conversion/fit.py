@@ -9,6 +9,7 @@ from lora_convert.algorithms.dora import by_output
 from lora_convert.algorithms.lora import without_mid
 from lora_convert.architectures import find
 from lora_convert.errors import NotExpressibleError
+from lora_convert.formats import FORMATS
 from lora_convert.planning import Loss
 from lora_convert.tensors.build import cast, reshaped
 from lora_convert.tensors.dtypes import holds_exactly
@@ -95,9 +96,16 @@ def _fitted(delta: Delta, format_: Format, architecture: Architecture | None) ->
     unknown = [role for role in tensors if not format_.writes(role)]
     if unknown:
         raise NotExpressibleError(
-            f"{delta.label}: {format_.title} has no spelling for {' and '.join(unknown)}"
+            f"{delta.label}: {format_.title} has no spelling for {' and '.join(unknown)}",
+            hint=f"--to {_writing(unknown)} can hold it",
         )
     return delta._replace(tensors=tensors, scale=factors.scale)
+
+
+def _writing(roles: list[str]) -> str:
+    """The formats that have a spelling for all of some roles, for people."""
+    able = [name for name, format_ in FORMATS.items() if all(map(format_.writes, roles))]
+    return " or ".join(able)
 
 
 def _shaped(

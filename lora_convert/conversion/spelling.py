@@ -227,7 +227,11 @@ class Spelling:
             ending = next((e for e in self.format.lone_endings if e.role == role), ending)
         prefixes = self._write_prefixes.get(component)
         if prefixes is None:
-            raise NotExpressibleError(f"{self.format.title} has no names for {component}")
+            able = [name for name, other in FORMATS.items() if component in other.prefixes]
+            raise NotExpressibleError(
+                f"{self.format.title} has no names for {component}",
+                hint=f"--to {' or '.join(able)} can hold it" if able else "give --component",
+            )
         return f"{prefixes[0]}{module.replace('.', self.format.separator)}{ending.text.format(adapter)}"
 
 

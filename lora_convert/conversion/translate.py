@@ -140,7 +140,11 @@ def _fused(name: str, row: Row, members: list[tuple[_Place, Delta]], facts: Fact
     by_member = {place.member: delta for place, delta in members}
     algorithms = {delta.algorithm for delta in by_member.values()}
     if len(algorithms) > 1:
-        raise NotExpressibleError(f"{name}: its parts mix {' and '.join(sorted(algorithms))}")
+        raise NotExpressibleError(
+            f"{name}: its parts mix {' and '.join(sorted(algorithms))}",
+            why="they are one module there, which has one algorithm",
+            hint="lora-convert pipeline merges it into a Diffusers base, where they stay apart",
+        )
     units = {_height(delta.tensors) / row.ratio[member or 0] for member, delta in by_member.items()}
     if len(units) > 1:
         raise ShapeError(name, "the heights of its parts do not fit together")

@@ -66,7 +66,10 @@ def _single(value: float) -> float:
     try:
         rounded: float = struct.unpack("<f", struct.pack("<f", value))[0]
     except OverflowError as error:
-        raise NotExpressibleError(f"an alpha of {value:g} does not fit into fp32") from error
+        raise NotExpressibleError(
+            f"an alpha of {value:g} does not fit into fp32",
+            hint="say the right one, for example with --scale-from scale=1",
+        ) from error
     return rounded
 
 

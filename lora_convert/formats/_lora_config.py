@@ -132,7 +132,10 @@ def read_config(data: object, path: str) -> LoraConfig:
     fields = _Fields(data, path)
     kind = fields.text("peft_type", "LORA")
     if kind in _KNOWN_TYPES:
-        raise NotExpressibleError(f"{path}: peft_type is {kind}; only LORA is converted")
+        raise NotExpressibleError(
+            f"{path}: peft_type is {kind}; only LORA is converted",
+            hint="load it with PEFT; where that can merge it, merge_and_unload() makes a whole model of it",
+        )
     if kind != "LORA":
         raise fields.wrong("peft_type", kind)
     start = fields.data.get("init_lora_weights", True)

@@ -162,5 +162,8 @@ def held(array: Array) -> Held:
     names = {numpy_dtype(name): name for name in NUMPY_NAMES}
     name = names.get(array.dtype)
     if name is None:
-        raise NotExpressibleError(f"safetensors has no dtype for {array.dtype} arrays")
+        raise NotExpressibleError(
+            f"safetensors has no dtype for {array.dtype} arrays",
+            hint='cast it first, for example array.astype("float32")',
+        )
     return Held(numpy.ascontiguousarray(array).tobytes(), name, tuple(array.shape))
