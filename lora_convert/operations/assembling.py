@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from lora_convert.errors import DestinationExistsError
+from lora_convert.errors import DestinationExistsError, OptionError
 from lora_convert.operations.pieces import Given, Piece
 from lora_convert.operations.provenance import (
     METADATA_NAME,
@@ -93,6 +93,7 @@ class Assembly(NamedTuple):
         there = read_provenance(output)
         if not force and is_whole(output, there, document["fingerprint"]):
             return self._assembled("unchanged", document, 0, Counter(), started)
+        self._check_apart(output)
         replace = force or (renew and "fingerprint" in there)
         if os.path.lexists(output) and not replace:
             raise DestinationExistsError(self.plan.output)
@@ -114,6 +115,14 @@ class Assembly(NamedTuple):
             self.plan.joined.check_unchanged()
             staged.publish(replace=replace, own=files_of(there))
         return self._assembled("written", document, written, methods, started)
+
+    def _check_apart(self, output: str) -> None:
+        """Raise OptionError where the pipeline would take the place of what it is made from."""
+        inside = os.path.join(os.path.realpath(output), "")
+        parts = [self.plan.base.path, *(file.path for file in self.plan.joined.files)]
+        if any(os.path.join(os.path.realpath(part), "").startswith(inside) for part in parts):
+            why = "what the pipeline is made from lies there"
+            raise OptionError("output", self.plan.output, why=why, hint="choose another with -o")
 
     def cost(self) -> int:
         """Bytes that the disk would take now, the store's included."""

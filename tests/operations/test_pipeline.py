@@ -245,6 +245,17 @@ def test_what_else_is_there_stays(adapter: Path, base: Path, tmp_path: Path) -> 
     assert (tmp_path / "file").read_text() == "mine"
 
 
+@pytest.mark.parametrize("place", ["base", ".", "link", "adapter", "base/unet"])
+def test_it_never_takes_the_place_of_what_it_is_made_from(place: str, tmp_path: Path) -> None:
+    base = write_base(tmp_path / "base")
+    source = write_adapter(tmp_path / "adapter", 1)
+    (tmp_path / "link").symlink_to(base)
+    before = tree(tmp_path)
+    with pytest.raises(OptionError, match="output"):
+        make(source, tmp_path / place, base, force=True)
+    assert tree(tmp_path) == before
+
+
 def test_an_edited_document_is_no_reason(adapter: Path, base: Path, tmp_path: Path) -> None:
     make(adapter, tmp_path / "out", base)
     (tmp_path / "out/scheduler/scheduler_config.json").write_text('{"mine": true}')
