@@ -229,7 +229,7 @@ class BaseMismatchError(ConversionError):
             f"{base}: has no weight for {len(self.modules)} modules of the adapter,"
             f" for example {self.modules[0]}",
             why="the adapter was trained on another base, or is of another architecture",
-            hint="lora-convert inspect shows the adapter's architecture; give its base with --base",
+            hint="lora-convert inspect shows the adapter's architecture; give the base it was trained on",
         )
 
 

@@ -138,8 +138,8 @@ CASES = {
     ),
     "BaseMismatchError": Case(
         "lora-convert pipeline text-encoders.safetensors --base models/stable-diffusion-v1-5 -o pipeline",
-        "`lora-convert inspect` says which architecture the adapter is of. Give the base that it was trained"
-        " on with `--base`, or with `--into` of `merge`.",
+        "The base is what `--base` gives, or `--into` of `merge`, or what the run names. It must have every"
+        " component that the adapter changes.",
     ),
     "LossyConversionError": Case(
         "lora-convert to-kohya no-scale.safetensors --losses refuse",

@@ -134,7 +134,7 @@ def plan_merge(adapters: Sequence[Added], into: str, output: str) -> MergePlan:
         for one, added in zip(opened, adapters, strict=True):
             with one.naming():
                 found = _read(one, first)
-                deltas, keys = _spelled(one, found, tensors, facts)
+                deltas, keys = _spelled(one, found, tensors, facts, into)
                 merged = merge(tensors, deltas, keys, strength=added.strength, where=into)
             tensors, first = merged.tensors, first + len(one.checkpoint.files)
             changed |= merged.changed
@@ -176,7 +176,7 @@ def _read(opened: Opened, first: int) -> Adapter:
 
 
 def _spelled(
-    opened: Opened, adapter: Adapter, tensors: dict[str, Expr], facts: Facts
+    opened: Opened, adapter: Adapter, tensors: dict[str, Expr], facts: Facts, into: str
 ) -> tuple[tuple[Delta, ...], Keys]:
     """The deltas as the base spells its modules, and how its names begin."""
     name = opened.detection.architecture
@@ -195,5 +195,5 @@ def _spelled(
         return native, keys
     components = {delta.component for delta in named.deltas}
     if len(components) > 1:
-        raise BaseMismatchError("the base", [d.label for d in native])
+        raise BaseMismatchError(into, [d.label for d in native])
     return named.deltas, partial(keys_of_pipeline, architecture)
