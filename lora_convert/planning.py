@@ -88,18 +88,24 @@ class TensorFile(NamedTuple):
         return len(text).to_bytes(8, "little") + text
 
     def _origin(self) -> int | None:
-        """Where in one source all data lies, in this very order; None where it does not, or is small."""
-        first: Range | None = None
-        length = 0
-        for _, expr, _, _ in self.layout():
-            for piece in pieces(expr) or (b"",):
+        """Where in one source the data would begin that is copied; None where it does not lie alike.
+
+        Tensors that are computed stand in the place of others of their size: the rest may lie alike all
+        the same. It is None too where little is copied.
+        """
+        places: set[tuple[int, int]] = set()
+        copied = 0
+        for _, expr, offset, _ in self.layout():
+            at = offset
+            for piece in pieces(expr) or ():
                 if not isinstance(piece, Range):
                     return None
-                first = first or piece
-                if piece.size and piece[:2] != (first.file, first.start + length):
-                    return None
-                length += piece.size
-        return first.start if first and first.start % 8 == 0 and length >= _SHARED_FROM else None
+                if piece.size:
+                    places.add((piece.file, piece.start - at))
+                at += piece.size
+                copied += piece.size
+        start = places.pop()[1] if len(places) == 1 else 1
+        return start if start % 8 == 0 and copied >= _SHARED_FROM else None
 
     @property
     def size(self) -> int:

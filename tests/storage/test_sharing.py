@@ -13,7 +13,7 @@ from lora_convert.planning import SHARED_BLOCK, TensorFile
 from lora_convert.storage.checkpoint import Checkpoint
 from lora_convert.storage.folders import weight_files
 from lora_convert.storage.writer import Copied, _steps
-from lora_convert.tensors.build import rows, stack, times
+from lora_convert.tensors.build import cast, rows, stack, times
 from lora_convert.tensors.expr import Expr, Scalar
 from lora_convert.tensors.ranges import Range
 from tests.storage.making import content, peft_folder
@@ -45,14 +45,17 @@ def planned(tmp_path: Path, change: str) -> tuple[TensorFile, int]:
         "joined": {"x": stack(a, b), "y": stack(c, d)},
         "left out between": {"x": a, "y": c},
         "swapped": dict(zip(tensors, (b, a, c, d), strict=True)),
-        "computed": {**tensors, "long.prefix.d.weight": times(d, 2.0)},
+        "computed": {**tensors, "long.prefix.b.weight": times(b, 2.0)},
+        "halved": {**tensors, "long.prefix.b.weight": cast(b, "F16"), "long.prefix.z": c},
         "a number more": {**tensors, "long.prefix.z": Scalar(1.0, "F32")},
         "small": {"x": rows(a, 0, 10)},
     }
     return TensorFile("o.safetensors", changed[change], {"note": "x" * 500}), start(path)
 
 
-@pytest.mark.parametrize("change", ["renamed", "left out at the end", "split", "joined"])
+@pytest.mark.parametrize(
+    "change", ["renamed", "left out at the end", "split", "joined", "computed"]
+)
 def test_data_in_the_source_s_order_is_aligned_with_it(change: str, tmp_path: Path) -> None:
     file, origin = planned(tmp_path, change)
     assert len(file.head()) % SHARED_BLOCK == origin % SHARED_BLOCK
@@ -61,7 +64,7 @@ def test_data_in_the_source_s_order_is_aligned_with_it(change: str, tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    "change", ["left out between", "swapped", "computed", "a number more", "small"]
+    "change", ["left out between", "swapped", "halved", "a number more", "small"]
 )
 def test_other_data_is_not(change: str, tmp_path: Path) -> None:
     file, _ = planned(tmp_path, change)
