@@ -77,7 +77,9 @@ class Printed:
             self.check = _last("runs check run")
         check_same("JSON fields of pipeline", MEANINGS, self.pipeline)
         check_same("JSON fields of batch", BATCH, self.batch)
-        check_same("JSON fields of merge", {*MERGE, "bytes", "merged", "untouched"}, self.merge)
+        check_same(
+            "JSON fields of merge", {*MERGE, "bytes", "merged", "untouched", "notes"}, self.merge
+        )
         check_same("JSON fields of runs check", CHECK, self.check)
 
 

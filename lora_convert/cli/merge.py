@@ -49,11 +49,11 @@ def merge(
     out = Output(json=as_json, quiet=quiet)
     with plan_merge([_added(text) for text in loras], into, output) as plan:
         if dry_run:
-            _show(out, "would write", {**plan.as_json(), "status": "planned"})
+            _show(out, "would write", {**plan.as_json(), "status": "planned"}, plan.notes)
             return 0
         progress = out.progress("writing", plan.file.size)
         done = plan.apply(force=force, verify=not no_verify, progress=progress)
-        _show(out, done.status, done.as_json())
+        _show(out, done.status, done.as_json(), plan.notes)
     return 0
 
 
@@ -74,11 +74,13 @@ def _added(text: str) -> Added:
     return Added(path, strength)
 
 
-def _show(out: Output, status: str, fields: dict[str, object]) -> None:
+def _show(out: Output, status: str, fields: dict[str, object], notes: tuple[str, ...]) -> None:
     if out.json:
         out.object(fields)
     elif out.quiet:
         out.line(str(fields["output"]))
     else:
+        for note in notes:
+            out.note(f"note: {note}")
         out.line(f"{status}: {fields['output']} ({size(int(str(fields['bytes'])))})")
         out.line(f"merged: {fields['merged']} tensors changed, {fields['untouched']} as they were")

@@ -17,7 +17,8 @@ from lora_convert.conversion.translate import translate
 from lora_convert.errors import BaseMismatchError, DestinationExistsError, OptionError
 from lora_convert.operations.opening import Opened, open_adapter
 from lora_convert.operations.recognising import check_recognised
-from lora_convert.operations.scaling import scale_sources
+from lora_convert.operations.remarks import base_loss, notes_on_reading, scale_losses
+from lora_convert.operations.scaling import base_changes, notes_on_scales, scale_sources
 from lora_convert.planning import TensorFile
 from lora_convert.storage.atomic import check_space, staged_file
 from lora_convert.storage.checkpoint import Checkpoint
@@ -102,6 +103,11 @@ class MergePlan:
             staged.publish(replace=force)
         return MergeResult("written", self.output, time.perf_counter() - started, self.as_json())
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What there is to say of the adapters, each with its path."""
+        return tuple(self._said["notes"])
+
     def close(self) -> None:
         """Close all sources."""
         self._closing.close()
@@ -130,15 +136,17 @@ def plan_merge(adapters: Sequence[Added], into: str, output: str) -> MergePlan:
         facts = ByteFacts(joined.read)
         tensors: dict[str, Expr] = {**base.header.tensors}
         changed: set[str] = set()
+        notes: list[str] = []
         first = len(base.files)
         for one, added in zip(opened, adapters, strict=True):
             with one.naming():
-                found = _read(one, first)
+                found, told = _read(one, first)
                 deltas, keys = _spelled(one, found, tensors, facts, into)
                 merged = merge(tensors, deltas, keys, strength=added.strength, where=into)
             tensors, first = merged.tensors, first + len(one.checkpoint.files)
             changed |= merged.changed
-        said = {"into": into, "adapters": [one._asdict() for one in adapters]}
+            notes += [f"{added.path}: {note}" for note in told]
+        said = {"into": into, "adapters": [one._asdict() for one in adapters], "notes": notes}
         file = TensorFile(
             os.path.basename(output), tensors, base.header.metadata or {"format": "pt"}
         )
@@ -164,15 +172,18 @@ def _opened(path: str, closing: ExitStack) -> Opened:
     return opened
 
 
-def _read(opened: Opened, first: int) -> Adapter:
-    """An adapter whose files are counted from `first`."""
+def _read(opened: Opened, first: int) -> tuple[Adapter, list[str]]:
+    """An adapter whose files are counted from `first`, and what there is to say of it."""
     wanted = chosen_adapter(opened.detection, None, opened.checkpoint.path)
     gathered = tuple(
         entry._replace(tensors={role: moved(t, first) for role, t in entry.tensors.items()})
         for entry in opened.gathered(wanted)
     )
     scales = scale_sources(opened, gathered, None)
-    return read(opened.checkpoint.header, opened.detection, gathered, scales)
+    found = read(opened.checkpoint.header, opened.detection, gathered, scales)
+    supposed = [*scale_losses(found), *(base_loss(kind, found) for kind in base_changes(scales))]
+    notes = [*notes_on_reading(opened, found, None), *notes_on_scales(found, scales)]
+    return found, [*map(str, supposed), *notes]
 
 
 def _spelled(
