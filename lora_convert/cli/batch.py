@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +67,9 @@ def batch(
 
     if dry_run and watch:
         raise OptionError("watch", True, why="--dry-run looks once", hint="give one of them")
+    if executor is not None and jobs > 1:
+        why = "the workers of --executor do as many at once as they can"
+        raise OptionError("jobs", jobs, why=why, hint="give one of them")
     gc.enable()  # of a thousand checkpoints the cycles would be worth finding
     chosen = selector(best=best, steps=_steps(steps), every=every, last=last)
     out = Output(json=as_json, quiet=quiet)
@@ -77,6 +81,7 @@ def batch(
         for outcome in _outcomes(out, runs, make, jobs, executor, watch=watch):
             counts[outcome.status] += 1
             _show(out, outcome)
+            sys.stdout.flush()  # what takes hours is followed through pipes too
     except KeyboardInterrupt:
         _show_sum(out, counts)
         raise
@@ -161,11 +166,10 @@ def _show(out: Output, outcome: Outcome) -> None:
         fields = {"item": outcome.task.item, "source": outcome.task.source}
         out.object({**fields, **outcome.fields, "output": outcome.output, "status": outcome.status})
     elif outcome.status == "failed":
-        next_ = outcome.fields.get("error", {}).get("next", "")
-        out.line(
-            f"failed: {outcome.task.item}: {outcome.detail}"
-            + (f" (next: {next_})" if next_ else "")
-        )
+        error = outcome.fields.get("error", {})
+        why, next_ = error.get("why", ""), error.get("next", "")
+        more = (f"; {why}" if why else "") + (f" (next: {next_})" if next_ else "")
+        out.line(f"failed: {outcome.task.item}: {outcome.detail}{more}")
     elif not out.quiet:
         out.line(f"{outcome.status}: {outcome.task.item}: {outcome.output} ({outcome.detail})")
     elif outcome.status == "converted":

@@ -187,22 +187,27 @@ def _base_folder(name: str) -> str:
         return name
 
 
-def _states(path: str) -> list[Any]:
-    """Of a file, or of all files directly in a folder and one below it."""
+def _states(path: str) -> list[list[Any]]:
+    """Of a file, or of all files directly in a folder and one below it; what goes meanwhile has none."""
     if not os.path.isdir(path):
-        return [_state(path)] if os.path.exists(path) else [path]
-    found = [os.path.join(path, name) for name in sorted(os.listdir(path))]
-    inner = [
-        os.path.join(folder, name)
-        for folder in found
-        if os.path.isdir(folder)
-        for name in sorted(os.listdir(folder))
-    ]
+        return [_state(path)]
+    found = [os.path.join(path, name) for name in _names(path)]
+    inner = [os.path.join(folder, name) for folder in found for name in _names(folder)]
     return [_state(file) for file in (*found, *inner) if os.path.isfile(file)]
 
 
+def _names(folder: str) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []
+
+
 def _state(path: str) -> list[Any]:
-    status = os.stat(path)
+    try:
+        status = os.stat(path)
+    except OSError:
+        return [path]
     return [os.path.abspath(path), status.st_size, status.st_mtime_ns]
 
 

@@ -79,8 +79,9 @@ def options_of(scale: float, dtype: str | None, layout: str, link: str) -> Optio
         raise OptionError("link", link, choices=HOWS)
     if dtype is not None and dtype not in SHORT_NAMES:
         raise OptionError("dtype", dtype, choices=tuple(SHORT_NAMES))
-    if not isfinite(scale):
-        raise OptionError("scale", scale, hint="for example --scale 0.8")
+    if not isfinite(scale) or not scale:
+        why = "" if scale else "the pipeline would be its base"
+        raise OptionError("scale", scale, why=why, hint="for example --scale 0.8")
     return Options(scale, dtype, layouts[layout], hows[link])
 
 

@@ -256,7 +256,9 @@ def test_selectors(selector: list[str], made: set[str], run: Path) -> None:
         ["--link", "nothing"],
         ["--scale", "nan"],
         ["--scale", "inf"],
+        ["--scale", "0"],
         ["--jobs", "0"],
+        ["--jobs", "2", "--executor", "tcp://127.0.0.1:1"],
         ["--executor", "tcp://127.0.0.1:1"],
         ["--executor", "nonsense"],
         ["--executor", "http://127.0.0.1:1"],
@@ -471,6 +473,23 @@ def test_a_lock_that_was_left_is_removed(run: Path) -> None:
     lock.write_text("1 elsewhere\n")
     batch("--last", "1", run)
     assert not lock.exists()
+
+
+def test_a_checkpoint_that_goes_meanwhile(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trainers keep the last few alone, and remove the others at any moment."""
+    from lora_convert.operations import tasks
+
+    original = tasks.do
+
+    def do(task: tasks.Task) -> tasks.Outcome:
+        shutil.rmtree(run / "checkpoints/checkpoint-1000", ignore_errors=True)
+        return original(task)
+
+    monkeypatch.setattr("lora_convert.operations.executing.do", do)
+    answered = batch(run)
+    assert answered.exit_code == 3
+    assert "Converted 3, Skipped 0, Failed 1, Total 4" in answered.stderr
+    assert batch(run).exit_code == 0
 
 
 class Clock:

@@ -203,6 +203,7 @@ def test_nothing_names_a_base(adapter: Path, tmp_path: Path) -> None:
     [
         (float("nan"), None, "split", "auto"),
         (float("inf"), None, "split", "auto"),
+        (0.0, None, "split", "auto"),
         (1.0, "fp8", "split", "auto"),
         (1.0, None, "half", "auto"),
         (1.0, None, "split", "soft"),
