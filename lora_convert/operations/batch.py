@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from lora_convert.errors import (
     CheckpointNotFoundError,
+    CorruptCheckpointError,
     InputError,
     LockedError,
     LoraConvertError,
@@ -108,7 +109,10 @@ def _planned(run: Run, wanted: Wanted) -> RunPlan:
         whole_files=wanted.whole_files,
     )
     tasks = [task for task in tasks if _is_settled(task, wanted.settled)]
-    last = journal.read(os.path.join(_folder(run), JOURNAL))
+    try:
+        last = journal.read(os.path.join(_folder(run), JOURNAL))
+    except CorruptCheckpointError:  # whoever opens it says so, and ends no other run
+        last = {}
     waiting = [task for task in tasks if wanted.force or not _is_done(task, last)]
     return RunPlan(run, tuple(tasks), tuple(_with_losses(run, waiting)))
 

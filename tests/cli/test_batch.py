@@ -412,6 +412,23 @@ def test_a_run_that_is_locked(run: Path, base: Path, tmp_path: Path) -> None:
     assert batch(run).exit_code == 0
 
 
+def test_a_broken_journal_ends_no_other_run(run: Path, base: Path, tmp_path: Path) -> None:
+    batch("--last", "1", run)
+    journal = run / "checkpoint_pipelines/.journal.jsonl"
+    journal.write_bytes(b"x" + journal.read_bytes())
+    before = tree(run)
+    alone = batch(run)
+    assert (alone.exit_code, tree(run)) == (1, before)
+    assert "next: move it away" in alone.stderr
+    other = write_run(tmp_path / "other", base, (100,))
+    assert batch(run, other).exit_code == 3
+    assert (pipelines(other), tree(run)) == ({"checkpoint-100"}, before)
+    journal.unlink()
+    found = statuses(run)
+    assert found["checkpoint-1500"] == "skipped", "what is whole is seen without a journal"
+    assert len(found) == 4
+
+
 def test_a_dead_holder_is_taken_over(run: Path) -> None:
     folder = run / "checkpoint_pipelines"
     folder.mkdir()
