@@ -47,7 +47,8 @@ def write_base(folder: str, dtype: str = "F32") -> str:
         os.mkdir(inner)
         with open(os.path.join(inner, "config.json"), "w", encoding="utf-8") as config:
             json.dump(model["config"], config)
-        tensors: Tensors = {key: (dtype, tuple(shape)) for key, shape in model["tensors"].items()}
+        shapes = sorted(model["tensors"].items())  # in the order that safetensors writes
+        tensors: Tensors = {key: (dtype, tuple(shape)) for key, shape in shapes}
         stem = "model" if name == "text_encoder" else "diffusion_pytorch_model"
         write_tensors(os.path.join(inner, f"{stem}.safetensors"), tensors)
     return folder

@@ -74,6 +74,11 @@ def merging(command: Command) -> Command:
     """Options that say how a pipeline is made."""
     for decorate in (
         click.option(
+            "--config",
+            metavar="DIR|REPO",
+            help="A pipeline that has what a base in one file lacks: tokenizers, configurations.",
+        ),
+        click.option(
             "--hash",
             "hash_files",
             is_flag=True,

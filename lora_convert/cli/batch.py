@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...", type=click.Path())
-@click.option("--base", metavar="DIR|REPO", help="The base. Default: what the run names.")
+@click.option("--base", metavar="DIR|REPO|FILE", help="The base. Default: what the run names.")
 @click.option("--best", type=int, metavar="N", help="Only the N checkpoints of the lowest loss.")
 @click.option("--steps", metavar="N,N", help="Only the checkpoints of these steps.")
 @click.option("--every", type=int, metavar="N", help="Only those whose step is a multiple of N.")
@@ -124,6 +124,7 @@ def _wanted(
     dtype: str,
     layout: str,
     link: str,
+    config: str | None,
     hash_files: bool,
     force: bool,
     no_verify: bool,
@@ -134,7 +135,7 @@ def _wanted(
 
     for name in formats:
         check_options(name, None, "warn")
-    options = options_of(scale, dtype, layout, link)
+    options = options_of(scale, dtype, layout, link, config)
     return Wanted(options, chosen, formats, base, force, not no_verify, hash_files)
 
 

@@ -44,10 +44,23 @@ def merge(
     A WEIGHT says how many times a LoRA is added, for example style.safetensors:0.8. Every module of
     every LoRA must find its weight, else nothing is written.
     """
+    out = Output(json=as_json, quiet=quiet)
+    return merged(out, [_added(text) for text in loras], into, output, force, no_verify, dry_run)
+
+
+def merged(
+    out: Output,
+    adapters: list[Added],
+    into: str,
+    output: str,
+    force: bool,
+    no_verify: bool,
+    dry_run: bool,
+) -> int:
+    """Merge and show; returns the exit code."""
     from lora_convert.operations.merging import plan_merge
 
-    out = Output(json=as_json, quiet=quiet)
-    with plan_merge([_added(text) for text in loras], into, output) as plan:
+    with plan_merge(adapters, into, output) as plan:
         if dry_run:
             _show(out, "would write", {**plan.as_json(), "status": "planned"}, plan.notes)
             return 0

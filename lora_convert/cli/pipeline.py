@@ -14,12 +14,17 @@ from lora_convert.cli._output import Output
 @click.argument("checkpoint", type=click.Path())
 @click.option(
     "--base",
-    metavar="DIR|REPO",
-    help="The base's pipeline: a folder, or a repository of the Hub (its cache first)."
-    " Default: what the run or the adapter names.",
+    metavar="DIR|REPO|FILE",
+    help="The base: a pipeline's folder, a repository of the Hub (its cache first), or a checkpoint in one"
+    " file. Default: what the run or the adapter names.",
 )
 @click.option(
     "-o", "--output", metavar="DIR", required=True, type=click.Path(), help="The pipeline's folder."
+)
+@click.option(
+    "--single-file",
+    is_flag=True,
+    help="Write one file instead, in the names of a base that is one file (see: merge).",
 )
 @_options.merging
 @_options.force
@@ -32,10 +37,12 @@ def pipeline(
     checkpoint: str,
     base: str | None,
     output: str,
+    single_file: bool,
     scale: float,
     dtype: str,
     layout: str,
     link: str,
+    config: str | None,
     hash_files: bool,
     force: bool,
     no_verify: bool,
@@ -56,7 +63,13 @@ def pipeline(
     from lora_convert.operations.sharing import store_of
 
     out = Output(json=as_json, quiet=quiet)
-    options = options_of(scale, dtype, layout, link)
+    options = options_of(scale, dtype, layout, link, config)
+    if single_file:
+        from lora_convert.cli.merge import merged
+        from lora_convert.operations.merging import Added, in_one_file
+
+        into = in_one_file(base, options)
+        return merged(out, [Added(checkpoint, scale)], into, output, force, no_verify, dry_run)
     with plan_pipeline(checkpoint, base=base, output=output, options=options, **reading) as plan:
         progress = out.progress("writing", plan.size)
         assembly = Assembly(plan, store_of(output), not no_verify, progress)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lora_convert.errors import CheckpointNotFoundError, CorruptCheckpointError, HubError
 from lora_convert.operations.runs import runs_in
-from lora_convert.storage.pipelines import read_pipeline
+from lora_convert.storage.pipelines import is_pipeline, read_pipeline
 
 if TYPE_CHECKING:
     from lora_convert.adapter import Adapter
@@ -38,12 +38,19 @@ OPTION = "option"
 RUN = "the run"
 
 
-def base_of(adapter: Adapter, checkpoint: str, given: str | None, giver: str = OPTION) -> Base:
+def base_of(
+    adapter: Adapter,
+    checkpoint: str,
+    given: str | None,
+    giver: str = OPTION,
+    *,
+    config: str | None = None,
+) -> Base:
     """The base that is given, or that the checkpoint's run or the adapter's own configuration names.
 
-    A folder, or a repository of the Hub: in its cache, else fetched. CheckpointNotFoundError where
-    nothing names one, HubError where a repository cannot be had, CorruptCheckpointError where a model
-    of the base has no weights.
+    A folder, a repository of the Hub, in its cache or else fetched, or a checkpoint in one file with
+    `config` for what that lacks. CheckpointNotFoundError where nothing names one, HubError where a
+    repository cannot be had, CorruptCheckpointError where a model of the base has no weights.
     """
     source, name = giver, given
     if not name:
@@ -57,10 +64,10 @@ def base_of(adapter: Adapter, checkpoint: str, given: str | None, giver: str = O
     if os.path.isdir(name):
         check_complete(name)
         return Base(name, name, source)
-    if os.path.exists(name):
-        raise CheckpointNotFoundError(
-            name, f"{name}: is a file; the base must be the folder of a pipeline", hint="--base DIR"
-        )
+    if os.path.isfile(name):
+        from lora_convert.operations.single_files import pipeline_of
+
+        return Base(pipeline_of(name, config, _documents), name, source)
     folder = cached(name) or _fetched(name)
     revision = os.path.basename(os.path.normpath(folder))
     return Base(folder, name, source, revision if _COMMIT.fullmatch(revision) else None)
@@ -119,6 +126,33 @@ def cached(name: str) -> str | None:
     return found
 
 
+def _documents(name: str, patterns: list[str]) -> str:
+    """The folder of a repository with the files that patterns name: from the cache, else fetched."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        found: str = snapshot_download(name, local_files_only=True, allow_patterns=patterns)
+    except LocalEntryNotFoundError:
+        found = ""
+    except Exception as error:
+        raise _unreachable(name, error, "--config") from error
+    if is_pipeline(found):
+        return found
+    try:
+        found = snapshot_download(name, allow_patterns=patterns)
+    except Exception as error:
+        raise _unreachable(name, error, "--config") from error
+    return found
+
+
+def _unreachable(name: str, error: Exception, option: str) -> HubError:
+    return HubError(
+        f"{name}: neither a folder nor in the cache, and cannot be fetched: {_first_line(error)}",
+        hint=f"give the folder of a pipeline with {option}",
+    )
+
+
 def _fetched(name: str) -> str:
     from huggingface_hub import snapshot_download
 
@@ -128,10 +162,7 @@ def _fetched(name: str) -> str:
         )
         check_complete(fetched)
     except Exception as error:
-        raise HubError(
-            f"{name}: neither a folder nor in the cache, and cannot be fetched: {_first_line(error)}",
-            hint="give the folder of the base with --base",
-        ) from error
+        raise _unreachable(name, error, "--base") from error
     return fetched
 
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from lora_convert.adapter import Adapter, Delta
     from lora_convert.conversion.merge import Keys
     from lora_convert.facts import Facts
+    from lora_convert.operations.pieces import Options
     from lora_convert.tensors.expr import Expr
 
 
@@ -153,6 +154,16 @@ def plan_merge(adapters: Sequence[Added], into: str, output: str) -> MergePlan:
         counts = (len(changed), len(tensors) - len(changed))
         return MergePlan(joined, file, output, counts, said, closing.pop_all())
     raise AssertionError  # the stack swallows nothing
+
+
+def in_one_file(base: str | None, options: Options) -> str:
+    """The base of a pipeline that is to be one file; OptionError where it is none, or more is asked."""
+    if base is None or not os.path.isfile(base):
+        why = "one file is written in the names of a base that is one file"
+        raise OptionError("single-file", base or "", why=why, hint="--base FILE")
+    if (options.dtype or "keep") != "keep":
+        raise OptionError("dtype", options.dtype, why="one file keeps the base's dtype")
+    return base
 
 
 def _weights(into: str) -> WeightFiles:

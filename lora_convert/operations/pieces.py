@@ -68,9 +68,13 @@ class Options(NamedTuple):
     """``fp32``, ``fp16``, ``bf16``: of all weights; None and ``keep`` for the base's own."""
     layout: Layout = "split"
     link: How = "auto"
+    config: str | None = None
+    """A pipeline, folder or repository, that has what a base in one file lacks."""
 
 
-def options_of(scale: float, dtype: str | None, layout: str, link: str) -> Options:
+def options_of(
+    scale: float, dtype: str | None, layout: str, link: str, config: str | None = None
+) -> Options:
     """Options from what users say; OptionError where one has a value it cannot have."""
     layouts, hows = {name: name for name in LAYOUTS}, {name: name for name in HOWS}
     if layout not in layouts:
@@ -82,7 +86,7 @@ def options_of(scale: float, dtype: str | None, layout: str, link: str) -> Optio
     if not isfinite(scale) or not scale:
         why = "" if scale else "the pipeline would be its base"
         raise OptionError("scale", scale, why=why, hint="for example --scale 0.8")
-    return Options(scale, dtype, layouts[layout], hows[link])
+    return Options(scale, dtype, layouts[layout], hows[link], config)
 
 
 class Builder(NamedTuple):

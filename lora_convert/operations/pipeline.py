@@ -113,7 +113,7 @@ def plan_pipeline(
         gathered = opened.gathered(wanted)
         scales = scale_sources(opened, gathered, scale_from)
         found = read(opened.checkpoint.header, opened.detection, gathered, scales)
-        where = base_of(found, opened.checkpoint.path, base, base_from)
+        where = base_of(found, opened.checkpoint.path, base, base_from, config=options.config)
         pieces, joined, counts = Builder(opened, found, where, options, closing).build()
         notes = (*notes_on_reading(opened, found, adapter), *notes_on_scales(found, scales))
         return PipelinePlan(

@@ -544,9 +544,11 @@ def test_bases_that_are_nowhere(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_file_is_no_base(adapter: Path, base: Path, tmp_path: Path) -> None:
-    with pytest.raises(CheckpointNotFoundError, match="is a file"):
+def test_a_file_alone_is_no_base(adapter: Path, base: Path, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="config") as raised:
         make(adapter, tmp_path / "out", base / "unet" / WEIGHTS["unet"])
+    assert "--config" in raised.value.hint
+    assert not (tmp_path / "out").exists()
 
 
 # what is told

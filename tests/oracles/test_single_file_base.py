@@ -11,6 +11,8 @@ from diffusers import DiffusionPipeline
 
 from lora_convert.errors import CorruptCheckpointError, OptionError
 from lora_convert.operations.single_files import pipeline_of
+from tests.hostile.answering import answer
+from tests.oracles.acting import adapted_pipeline, saved
 from tests.oracles.single_files import save_single_file
 from tests.oracles.tiny_pipelines import pipeline, save_pipeline
 
@@ -62,3 +64,24 @@ def test_what_cannot_be_such_a_base_is_refused(config: str, tmp_path: Path) -> N
     with pytest.raises(CorruptCheckpointError, match="Diffusers cannot read it"):
         pipeline_of(other, config, nowhere)
     assert not (tmp_path / "cache").exists() or not list((tmp_path / "cache").rglob("*.json"))
+
+
+def test_pipelines_and_single_files_of_such_a_base(config: str, tmp_path: Path) -> None:
+    """`--base FILE --config DIR` gives a pipeline, `--single-file` one file, of the same weights."""
+    file = str(save_single_file(pipeline("sd1"), tmp_path / "one.safetensors"))
+    unet = {"r": 4, "lora_alpha": 8, "target_modules": ["to_q", "conv1"]}
+    peft = str(saved(adapted_pipeline("sd1", {"unet": unet}), tmp_path / "peft"))
+    folder, single = str(tmp_path / "out"), str(tmp_path / "out.safetensors")
+    base = ["--base", file]
+    assert answer(["pipeline", peft, *base, "-o", folder]).exit_code == 2
+    assert answer(["pipeline", peft, *base, "--config", config, "-o", folder]).exit_code == 0
+    assert answer(["pipeline", peft, *base, "--single-file", "-o", single]).exit_code == 0
+    assert (
+        answer(["pipeline", peft, "--base", config, "--single-file", "-o", single]).exit_code == 2
+    )
+    ours = DiffusionPipeline.from_pretrained(folder).unet.state_dict()
+    theirs = DiffusionPipeline.from_pretrained(pipeline_of(single, config, nowhere))
+    untouched = pipeline("sd1").unet.state_dict()
+    for name, value in theirs.unet.state_dict().items():
+        assert torch.equal(value, ours[name]), name
+    assert any(not torch.equal(value, untouched[name]) for name, value in ours.items())
