@@ -113,7 +113,11 @@ def _planned(run: Run, wanted: Wanted) -> RunPlan:
         last = journal.read(os.path.join(_folder(run), JOURNAL))
     except CorruptCheckpointError:  # whoever opens it says so, and ends no other run
         last = {}
-    waiting = [task for task in tasks if wanted.force or not _is_done(task, last)]
+    waiting = [
+        task._replace(force=task.force or _is_ours(task, last))
+        for task in tasks
+        if wanted.force or not _is_done(task, last)
+    ]
     return RunPlan(run, tuple(tasks), tuple(_with_losses(run, waiting)))
 
 
@@ -160,11 +164,16 @@ def _is_done(task: Task, last: Mapping[str, journal.Entry]) -> bool:
     if entry is None or not journal.is_done(last, task.item, state_of(task)):
         return False
     if task.to != PIPELINE:
-        output = entry.facts.get("output")
-        return isinstance(output, str) and os.path.exists(output)
+        return _is_ours(task, last)
     document = read_provenance(task.output)
     made_of = document.get("fingerprint", "")
     return entry.facts.get("fingerprint") == made_of and is_whole(task.output, document, made_of)
+
+
+def _is_ours(task: Task, last: Mapping[str, journal.Entry]) -> bool:
+    """Whether LoRA files lie there as a batch left them: then another may replace them."""
+    made = last[task.item].facts.get("made") if task.item in last else None
+    return bool(made) and task.to != PIPELINE and made == _states(task.output)
 
 
 def state_of(task: Task) -> str:
@@ -246,13 +255,23 @@ def run_batch(plans: Iterable[RunPlan], doing: Doing) -> Iterator[Outcome]:
             remove_leftovers(folder)  # of a dead batch that had published, and not yet written so
         states = {task: state_of(task) for task in waiting}
         for task in waiting:
-            _journal_of(task, journals).add(journal.Entry(task.item, "planned", states[task]))
+            found = _journal_of(task, journals)
+            made = (
+                {"made": found.last[task.item].facts.get("made")} if task.item in found.last else {}
+            )
+            found.add(journal.Entry(task.item, "planned", states[task], made))
         for outcome in doing(waiting):
             state: journal.State = "failed" if outcome.status == "failed" else "done"
             made_of = outcome.fields.get("fingerprint", "")
-            facts = {"output": outcome.output, "detail": outcome.detail, "fingerprint": made_of}
-            entry = journal.Entry(outcome.task.item, state, states[outcome.task], facts)
-            _journal_of(outcome.task, journals).add(entry)
+            found = _journal_of(outcome.task, journals)
+            kept = found.last[outcome.task.item].facts.get("made")
+            facts = {
+                "output": outcome.output,
+                "detail": outcome.detail,
+                "fingerprint": made_of,
+                "made": _states(outcome.task.output) if state == "done" else kept,
+            }
+            found.add(journal.Entry(outcome.task.item, state, states[outcome.task], facts))
             yield outcome
 
 

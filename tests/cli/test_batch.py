@@ -298,11 +298,27 @@ def test_lora_files_too(run: Path) -> None:
     assert made == {"checkpoint-1500_kohya.safetensors", "checkpoint-1500_peft"}
     assert {line["status"] for line in said("--to", "kohya", "--last", "1", run)} == {"skipped"}
     write_checkpoint(run, 1500, seed=5)
-    [pipeline, file] = said("--to", "kohya", "--last", "1", run)
-    assert pipeline["status"] == "converted"
-    assert file["error"]["next"] == "--force replaces it"
-    redone = batch("--to", "kohya", "--last", "1", "--force", run)
-    assert redone.exit_code == 0
+    assert {line["status"] for line in said("--to", "kohya", "--last", "1", run)} == {"converted"}
+
+
+def test_lora_files_follow_their_checkpoint_and_are_replaced_only_as_ours(run: Path) -> None:
+    assert batch("--to", "kohya", "--last", "1", run).exit_code == 0
+    [file] = (run / "checkpoint_loras").iterdir()
+    before = file.read_bytes()
+    write_checkpoint(run, 1500, seed=98)
+    assert batch("--to", "kohya", "--last", "1", run).exit_code == 0
+    after = file.read_bytes()
+    assert after != before
+    file.write_bytes(before)  # another's now
+    write_checkpoint(run, 1500, seed=99)
+    [_, refused] = said("--to", "kohya", "--last", "1", run)
+    assert refused["error"]["next"] == "--force replaces it"
+    assert file.read_bytes() == before
+    assert batch("--to", "kohya", "--last", "1", "--force", run).exit_code == 0
+    cut = file.read_bytes()
+    file.write_bytes(cut[:100])
+    assert batch("--to", "kohya", "--last", "1", "--force", run).exit_code == 0
+    assert file.read_bytes() == cut
 
 
 def test_lora_files_alone_need_no_base(run: Path) -> None:
