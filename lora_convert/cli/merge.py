@@ -10,7 +10,7 @@ from lora_convert.cli import _options
 from lora_convert.cli._output import Output, size
 
 if TYPE_CHECKING:
-    from lora_convert.operations.merging import Added
+    from lora_convert.operations.merging import Added, Reading
 
 
 @click.command()
@@ -56,11 +56,12 @@ def merged(
     force: bool,
     no_verify: bool,
     dry_run: bool,
+    reading: Reading | None = None,
 ) -> int:
     """Merge and show; returns the exit code."""
-    from lora_convert.operations.merging import plan_merge
+    from lora_convert.operations.merging import Reading, plan_merge
 
-    with plan_merge(adapters, into, output) as plan:
+    with plan_merge(adapters, into, output, reading or Reading()) as plan:
         if dry_run:
             _show(out, "would write", {**plan.as_json(), "status": "planned"}, plan.notes)
             return 0

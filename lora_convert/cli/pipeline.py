@@ -66,13 +66,16 @@ def pipeline(
     options = options_of(scale, dtype, layout, link, config)
     if single_file:
         from lora_convert.cli.merge import merged
-        from lora_convert.operations.merging import Added, in_one_file
+        from lora_convert.operations.merging import Added, Reading, in_one_file
 
         into = in_one_file(base, options)
-        return merged(out, [Added(checkpoint, scale)], into, output, force, no_verify, dry_run)
+        how = Reading(**reading)
+        return merged(out, [Added(checkpoint, scale)], into, output, force, no_verify, dry_run, how)
     with plan_pipeline(checkpoint, base=base, output=output, options=options, **reading) as plan:
         progress = out.progress("writing", plan.size)
         assembly = Assembly(plan, store_of(output), not no_verify, progress)
+        if assembly.copying:
+            out.note(f"note: {assembly.copying}")
         if dry_run:
             show_pipeline_plan(out, assembly)
             return 0

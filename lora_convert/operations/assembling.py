@@ -20,12 +20,14 @@ from lora_convert.operations.provenance import (
     provenance,
     read_provenance,
 )
+from lora_convert.operations.reading import check_finite
 from lora_convert.planning import TensorFile, TextFile
 from lora_convert.storage.atomic import check_space, staged_file, staged_folder, sync, sync_folder
 from lora_convert.storage.files import SourceFile
 from lora_convert.storage.flushing import Flushing
 from lora_convert.storage.hashes import hash_of
-from lora_convert.storage.linking import method_for, place
+from lora_convert.storage.linking import file_system, method_for, place
+from lora_convert.storage.parents import made_folder
 from lora_convert.storage.positions import write_at
 from lora_convert.storage.store import (
     digest_of,
@@ -99,11 +101,10 @@ class Assembly(NamedTuple):
             raise DestinationExistsError(self.plan.output)
         parent = os.path.dirname(output)
         needed = self.cost()
-        os.makedirs(parent, exist_ok=True)
-        check_space(parent, needed)
         told = TextFile(METADATA_NAME, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
         written, methods = 0, Counter[str]()
-        with staged_folder(output) as staged:
+        with made_folder(parent), staged_folder(output) as staged:
+            check_space(parent, needed)
             for piece in (*self.plan.pieces, Piece(told, False)):
                 path = os.path.join(staged.path, *piece.content.name.split("/"))
                 os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -144,16 +145,18 @@ class Assembly(NamedTuple):
         return (0 if there else content.size) + (0 if self._links(folder) else content.size)
 
     def _links(self, folder: str) -> bool:
-        """Whether entries of the store come into the pipeline without being copied.
+        """Whether entries of the store come into the pipeline without being copied."""
+        return method_for(None, folder, self.plan.options.link, ours=True) != "copy"
 
-        That is tried with a file of the plan, so where none of them is on that disk it is assumed.
-        """
-        link, files = self.plan.options.link, [file.path for file in self.plan.joined.files]
-        disk = _disk_of(folder)
-        found = next((path for path in files if os.stat(path).st_dev == disk), None)
-        if found is None:
-            return link != "copy"
-        return method_for(found, folder, link, ours=True) != "copy"
+    @property
+    def copying(self) -> str:
+        """What is to be said before: that the disk has no links, and what that costs; else nothing."""
+        folder = os.path.dirname(os.path.abspath(self.plan.output))
+        if self.store is None or self.plan.options.link != "auto" or self._links(folder):
+            return ""
+        shared = sum(piece.content.size for piece in self.plan.pieces if piece.common)
+        disk = file_system(folder) or "this disk"
+        return f"{disk} has no links: each pipeline copies what it shares, {shared:,} bytes"
 
     def _assembled(
         self,
@@ -198,7 +201,7 @@ class Assembly(NamedTuple):
 
     def _tensors(self, file: TensorFile, descriptor: int) -> None:
         """Write a file of tensors, and read it back."""
-        written = write_tensor_file(descriptor, file, self.plan.joined, self.progress)
+        written = write_tensor_file(descriptor, file, self.plan.joined, self.progress, check_finite)
         with Flushing(descriptor):
             check_written(descriptor, file.name, written, self.plan.joined, data=self.verify)
 
@@ -222,13 +225,6 @@ def _write(path: str, size: int, write: Callable[[int], None]) -> None:
         write(descriptor)
         sync(descriptor)
         staged.publish(replace=False)
-
-
-def _disk_of(folder: str) -> int:
-    """The device of a folder, or of the nearest above it that is there."""
-    while not os.path.isdir(folder):
-        folder = os.path.dirname(folder)
-    return os.stat(folder).st_dev
 
 
 def _hash(path: str) -> str:

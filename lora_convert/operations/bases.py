@@ -36,6 +36,7 @@ _SHARD = re.compile(r"-\d+-of-\d+\.\w+$")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 OPTION = "option"
 RUN = "the run"
+ADAPTER = "the adapter's configuration"
 
 
 def base_of(
@@ -56,7 +57,7 @@ def base_of(
     if not name:
         source, name = RUN, _of_run(checkpoint)
     if not name:
-        source, name = "the adapter's configuration", adapter.base_model
+        source, name = ADAPTER, adapter.base_model
     if not name:
         raise CheckpointNotFoundError(
             "base", "nothing says what the base of this adapter is", hint="give it with --base"
@@ -68,7 +69,14 @@ def base_of(
         from lora_convert.operations.single_files import pipeline_of
 
         return Base(pipeline_of(name, config, _documents), name, source)
-    folder = cached(name) or _fetched(name)
+    folder = cached(name)
+    if folder is None and source == ADAPTER:  # a stranger's file opens no connection
+        raise CheckpointNotFoundError(
+            name,
+            f"{name}: the adapter names this base, and it is not in the Hub's cache",
+            hint=f"--base {name} fetches it",
+        )
+    folder = folder or _fetched(name)
     revision = os.path.basename(os.path.normpath(folder))
     return Base(folder, name, source, revision if _COMMIT.fullmatch(revision) else None)
 

@@ -23,9 +23,9 @@ from lora_convert.operations.selecting import Selector, selected
 from lora_convert.operations.sharing import PIPELINES
 from lora_convert.operations.tasks import PIPELINE, Outcome, Task, failure, tasks_of
 from lora_convert.storage import journal
-from lora_convert.storage.atomic import cannot_write
 from lora_convert.storage.leftovers import remove_leftovers
 from lora_convert.storage.locks import LOCK, held
+from lora_convert.storage.parents import made_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -285,10 +285,8 @@ def _remove_lock(folder: str) -> None:
 def _open(journals: dict[str, journal.Journal], folder: str, stack: ExitStack) -> None:
     """Lock a run's folder of pipelines and open its journal, unless this batch has them already."""
     if folder not in journals:
-        try:
-            os.makedirs(folder, exist_ok=True)
-        except OSError as error:
-            raise cannot_write(error, folder, 0) from error
+        with made_folder(folder):
+            pass
         with ExitStack() as attempt:
             attempt.enter_context(held(folder))
             found = attempt.enter_context(journal.opened(os.path.join(folder, JOURNAL)))

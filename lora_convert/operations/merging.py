@@ -10,29 +10,26 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from lora_convert.architectures import ARCHITECTURES, SINGLE_FILES
-from lora_convert.conversion.gather import chosen_adapter
 from lora_convert.conversion.merge import keys_of_pipeline, merge
-from lora_convert.conversion.read import read
 from lora_convert.conversion.translate import translate
 from lora_convert.errors import BaseMismatchError, DestinationExistsError, OptionError
 from lora_convert.operations.opening import Opened, open_adapter
-from lora_convert.operations.recognising import check_recognised
-from lora_convert.operations.remarks import base_loss, notes_on_reading, scale_losses
-from lora_convert.operations.scaling import base_changes, notes_on_scales, scale_sources
+from lora_convert.operations.pieces import Options
+from lora_convert.operations.reading import check_finite, notes_on_effect, read_adapter_of
 from lora_convert.planning import TensorFile
 from lora_convert.storage.atomic import check_space, staged_file
 from lora_convert.storage.checkpoint import Checkpoint
 from lora_convert.storage.flushing import Flushing
 from lora_convert.storage.folders import WeightFiles, ranked_weights, weight_files
-from lora_convert.storage.joined import Joined, moved
+from lora_convert.storage.joined import Joined
+from lora_convert.storage.parents import made_folder
 from lora_convert.storage.probe import ByteFacts
-from lora_convert.storage.writer import check_written, write_tensor_file
+from lora_convert.storage.writer import check_written, same_as_file, write_tensor_file
 
 if TYPE_CHECKING:
     from lora_convert.adapter import Adapter, Delta
     from lora_convert.conversion.merge import Keys
     from lora_convert.facts import Facts
-    from lora_convert.operations.pieces import Options
     from lora_convert.tensors.expr import Expr
 
 
@@ -93,12 +90,16 @@ class MergePlan:
         if self.joined.is_source(output):
             why = "it is a source, which is never touched"
             raise DestinationExistsError(self.output, why=why, hint="choose another with -o")
-        if os.path.lexists(output) and not force:
-            raise DestinationExistsError(self.output)
-        os.makedirs(os.path.dirname(output), exist_ok=True)
-        check_space(os.path.dirname(output), self.file.size)
-        with staged_file(output, self.file.size) as (descriptor, staged):
-            written = write_tensor_file(descriptor, self.file, self.joined, progress)
+        if os.path.lexists(output):
+            if same_as_file(self.file, self.joined, output):
+                seconds = time.perf_counter() - started
+                return MergeResult("unchanged", self.output, seconds, self.as_json())
+            if not force:
+                raise DestinationExistsError(self.output)
+        parent = os.path.dirname(output)
+        with made_folder(parent), staged_file(output, self.file.size) as (descriptor, staged):
+            check_space(parent, self.file.size)
+            written = write_tensor_file(descriptor, self.file, self.joined, progress, check_finite)
             with Flushing(descriptor):
                 check_written(descriptor, output, written, self.joined, data=verify)
             staged.publish(replace=force)
@@ -120,7 +121,21 @@ class MergePlan:
         self.close()
 
 
-def plan_merge(adapters: Sequence[Added], into: str, output: str) -> MergePlan:
+class Reading(NamedTuple):
+    """How adapters are read, where their files do not tell."""
+
+    scale_from: str | None = None
+    adapter: str | None = None
+    component: str | None = None
+    architecture: str | None = None
+
+
+_AS_TOLD = Reading()
+
+
+def plan_merge(
+    adapters: Sequence[Added], into: str, output: str, reading: Reading = _AS_TOLD
+) -> MergePlan:
     """Work out the weights in `into` with all `adapters` added: other tensors and metadata stay as they are.
 
     `into` is a checkpoint in one file in its authors' names, or the weights of a pipeline's component, a file
@@ -132,7 +147,7 @@ def plan_merge(adapters: Sequence[Added], into: str, output: str) -> MergePlan:
         )
     with ExitStack() as closing:
         base = closing.enter_context(Checkpoint(_weights(into)))
-        opened = [_opened(one.path, closing) for one in adapters]
+        opened = [_opened(one.path, closing, reading) for one in adapters]
         joined = Joined(base, *(one.checkpoint for one in opened))
         facts = ByteFacts(joined.read)
         tensors: dict[str, Expr] = {**base.header.tensors}
@@ -141,7 +156,10 @@ def plan_merge(adapters: Sequence[Added], into: str, output: str) -> MergePlan:
         first = len(base.files)
         for one, added in zip(opened, adapters, strict=True):
             with one.naming():
-                found, told = _read(one, first)
+                found, told = read_adapter_of(
+                    one, wanted=reading.adapter, scale_from=reading.scale_from, first_file=first
+                )
+                told = (*told, *notes_on_effect(found, joined.read))
                 deltas, keys = _spelled(one, found, tensors, facts, into)
                 merged = merge(tensors, deltas, keys, strength=added.strength, where=into)
             tensors, first = merged.tensors, first + len(one.checkpoint.files)
@@ -161,8 +179,10 @@ def in_one_file(base: str | None, options: Options) -> str:
     if base is None or not os.path.isfile(base):
         why = "one file is written in the names of a base that is one file"
         raise OptionError("single-file", base or "", why=why, hint="--base FILE")
-    if (options.dtype or "keep") != "keep":
-        raise OptionError("dtype", options.dtype, why="one file keeps the base's dtype")
+    asked = options._replace(scale=1.0, dtype=None if options.dtype == "keep" else options.dtype)
+    for name, value in asked._asdict().items():
+        if value != getattr(Options(), name):
+            raise OptionError(name, value, why="one file has the base's own layout and dtype")
     return base
 
 
@@ -176,25 +196,10 @@ def _weights(into: str) -> WeightFiles:
     return weight_files(into)
 
 
-def _opened(path: str, closing: ExitStack) -> Opened:
-    opened = open_adapter(path)
+def _opened(path: str, closing: ExitStack, reading: Reading) -> Opened:
+    opened = open_adapter(path, architecture=reading.architecture, component=reading.component)
     closing.callback(opened.checkpoint.close)
-    check_recognised(opened)
     return opened
-
-
-def _read(opened: Opened, first: int) -> tuple[Adapter, list[str]]:
-    """An adapter whose files are counted from `first`, and what there is to say of it."""
-    wanted = chosen_adapter(opened.detection, None, opened.checkpoint.path)
-    gathered = tuple(
-        entry._replace(tensors={role: moved(t, first) for role, t in entry.tensors.items()})
-        for entry in opened.gathered(wanted)
-    )
-    scales = scale_sources(opened, gathered, None)
-    found = read(opened.checkpoint.header, opened.detection, gathered, scales)
-    supposed = [*scale_losses(found), *(base_loss(kind, found) for kind in base_changes(scales))]
-    notes = [*notes_on_reading(opened, found, None), *notes_on_scales(found, scales)]
-    return found, [*map(str, supposed), *notes]
 
 
 def _spelled(

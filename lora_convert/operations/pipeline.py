@@ -6,14 +6,10 @@ import os
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from lora_convert.conversion.gather import chosen_adapter
-from lora_convert.conversion.read import read
 from lora_convert.operations.bases import OPTION, Base, base_of
 from lora_convert.operations.opening import Opened, open_adapter
 from lora_convert.operations.pieces import Builder, Counts, Options, Piece
-from lora_convert.operations.recognising import check_recognised
-from lora_convert.operations.remarks import notes_on_reading
-from lora_convert.operations.scaling import notes_on_scales, scale_sources
+from lora_convert.operations.reading import notes_on_effect, read_adapter_of
 
 if TYPE_CHECKING:
     from lora_convert.adapter import Adapter
@@ -108,14 +104,12 @@ def plan_pipeline(
         opened = open_adapter(os.fspath(source), architecture=architecture, component=component)
         closing.callback(opened.checkpoint.close)
         closing.enter_context(opened.naming())
-        check_recognised(opened)
-        wanted = chosen_adapter(opened.detection, adapter, opened.checkpoint.path)
-        gathered = opened.gathered(wanted)
-        scales = scale_sources(opened, gathered, scale_from)
-        found = read(opened.checkpoint.header, opened.detection, gathered, scales)
+        found, notes = read_adapter_of(
+            opened, wanted=adapter, scale_from=scale_from, base_counts=True
+        )
+        notes = (*notes, *notes_on_effect(found, opened.checkpoint.read))
         where = base_of(found, opened.checkpoint.path, base, base_from, config=options.config)
         pieces, joined, counts = Builder(opened, found, where, options, closing).build()
-        notes = (*notes_on_reading(opened, found, adapter), *notes_on_scales(found, scales))
         return PipelinePlan(
             opened,
             found,

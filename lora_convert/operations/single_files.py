@@ -5,9 +5,15 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from lora_convert.errors import CorruptCheckpointError, MissingExtraError, OptionError
+from lora_convert.errors import (
+    CorruptCheckpointError,
+    DestinationExistsError,
+    MissingExtraError,
+    OptionError,
+)
 from lora_convert.storage.atomic import staged_folder, sync_folder
 from lora_convert.storage.checkpoint import Checkpoint
 from lora_convert.storage.documents import read_document
@@ -44,7 +50,8 @@ def pipeline_of(path: str, config: str | None, from_hub: Callable[..., str]) -> 
             _make(path, folder, staged.path)
             for place, _, _ in os.walk(staged.path):
                 sync_folder(place)
-            staged.publish(replace=False)
+            with suppress(DestinationExistsError):  # another process made the same
+                staged.publish(replace=False)
     return kept
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from lora_convert.errors import InputError, VerificationError
@@ -49,9 +50,15 @@ class Written(NamedTuple):
 
 
 def write_tensor_file(
-    descriptor: int, file: TensorFile, checkpoint: OpenFiles, progress: Callable[[int], None]
+    descriptor: int,
+    file: TensorFile,
+    checkpoint: OpenFiles,
+    progress: Callable[[int], None],
+    look: Callable[[str, str, bytes], None] = lambda name, dtype, block: None,
 ) -> Written:
     """Write `file` to an empty descriptor; `progress` is told of bytes done.
+
+    `look` is shown name, dtype and each block of tensors that are computed, before it is written.
 
     Ranges are copied in the order they lie in the source, so that a disk reads forward.
     """
@@ -62,7 +69,7 @@ def write_tensor_file(
     for name, expr, offset, size in file.layout():
         copies = _copies(expr, len(head) + offset)
         if copies is None:
-            data = blocks(expr, checkpoint.read)
+            data = _looked_at(blocks(expr, checkpoint.read), partial(look, name, expr.dtype))
             computed.append(_write_computed(descriptor, name, data, len(head) + offset))
             progress(size)
         else:
@@ -94,6 +101,12 @@ def _copies(expr: Expr, place: int) -> list[Copied] | None:
             copies.append(Copied(piece, place))
         place += piece.size
     return copies
+
+
+def _looked_at(data: Iterable[bytes], look: Callable[[bytes], None]) -> Iterator[bytes]:
+    for block in data:
+        look(block)
+        yield block
 
 
 def _write_computed(descriptor: int, name: str, data: Iterable[bytes], place: int) -> Computed:
