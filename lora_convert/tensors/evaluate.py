@@ -130,6 +130,8 @@ def _directed(values: Array, magnitude: Array, dtype: numpy.dtype[Any]) -> Array
 
 def computed_blocks(expr: Expr, read: Read) -> Iterator[bytes]:
     """The bytes of `expr`, in blocks of whole rows of about `BLOCK` bytes."""
+    if 0 in expr.shape:  # of any number of rows
+        return
     whole = isinstance(expr, Strided) or (isinstance(expr, Directed) and not expr.by_row)
     if not expr.shape or whole:  # parts of those need all of it
         yield evaluate(expr, read).tobytes()

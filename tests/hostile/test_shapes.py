@@ -8,7 +8,10 @@ import pytest
 
 import lora_convert
 from lora_convert.errors import LoraConvertError
-from tests.storage.making import content
+from lora_convert.tensors.evaluate import computed_blocks
+from lora_convert.tensors.expr import Cast
+from lora_convert.tensors.source import Source
+from tests.storage.making import adapter_tensors, content
 
 KOHYA = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q"
 PEFT = "base_model.model.down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q"
@@ -73,3 +76,19 @@ def test_one_tensor_of_an_odd_shape(name: str, shape: tuple[int, ...], tmp_path:
             content({other: ("F32", place) for other, place in {**others, name: shape}.items()})
         )
         survives(path)
+
+
+@pytest.mark.parametrize("shape", [(1 << 62, 0), (0, 1 << 62), (1 << 62, 0, 3)])
+def test_a_tensor_of_many_rows_of_nothing_takes_no_time(
+    shape: tuple[int, ...], tmp_path: Path
+) -> None:
+    """Found by the campaign: its rows were counted one block after another."""
+    path = tmp_path / "a.safetensors"
+    names = adapter_tensors()
+    path.write_bytes(content({**names, "base_model.model.x.weight": ("F32", shape)}))
+    assert lora_convert.inspect(str(path), health=True).health is not None
+    up = next(name for name in names if "lora_B" in name)
+    path.write_bytes(content({**names, up: ("F32", shape)}))
+    assert lora_convert.inspect(str(path), health=True).health is not None
+    empty = Cast(Source(0, "x", "F32", shape, 0, 0), "F16")
+    assert b"".join(computed_blocks(empty, lambda extent: b"")) == b""
