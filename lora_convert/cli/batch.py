@@ -99,6 +99,7 @@ def _outcomes(
     watch: bool,
 ) -> Iterator[Outcome]:
     from lora_convert.operations import watching
+    from lora_convert.operations.assembling import without_links
     from lora_convert.operations.batch import plan_batch, run_batch
     from lora_convert.operations.executing import doing
 
@@ -112,6 +113,9 @@ def _outcomes(
                 out.note(
                     f"note: {plan.run.address}: base {plan.run.base_model}, which the run names"
                 )
+            told = without_links(plan.run.path) if plan.waiting else ""
+            if told and wanted.options.link == "auto":
+                out.note(f"note: {plan.run.address}: {told}")
         yield from run_batch(plans, do)
 
 

@@ -152,11 +152,11 @@ class Assembly(NamedTuple):
     def copying(self) -> str:
         """What is to be said before: that the disk has no links, and what that costs; else nothing."""
         folder = os.path.dirname(os.path.abspath(self.plan.output))
-        if self.store is None or self.plan.options.link != "auto" or self._links(folder):
+        if self.store is None or self.plan.options.link != "auto":
             return ""
         shared = sum(piece.content.size for piece in self.plan.pieces if piece.common)
-        disk = file_system(folder) or "this disk"
-        return f"{disk} has no links: each pipeline copies what it shares, {shared:,} bytes"
+        told = without_links(folder)
+        return f"{told}, {shared:,} bytes" if told else ""
 
     def _assembled(
         self,
@@ -218,6 +218,13 @@ class Assembly(NamedTuple):
         if not all(digests.values()):
             return ""
         return repr((file.head(), sorted(digests.items()), sorted(file.tensors.items())))
+
+
+def without_links(folder: str) -> str:
+    """What it means for pipelines in a folder that its disk has no links; nothing where it has them."""
+    if method_for(None, folder, "auto", ours=True) != "copy":
+        return ""
+    return f"{file_system(folder) or 'this disk'} has no links: each pipeline copies what it shares"
 
 
 def _write(path: str, size: int, write: Callable[[int], None]) -> None:

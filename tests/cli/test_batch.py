@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -17,6 +18,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from lora_convert.operations import watching
+from lora_convert.storage import linking
 from lora_convert.storage.hashes import is_hash
 from lora_convert.storage.locks import LOCK, held
 from tests.hostile.answering import Answer, answer
@@ -642,3 +644,21 @@ def test_losses_of_metrics_with_infinities(run: Path) -> None:
     assert batch("--last", "1", run).exit_code == 0
     text = (run / "checkpoint_pipelines/checkpoint-1500/checkpoint_metadata.json").read_text()
     assert json.loads(text, parse_constant=pytest.fail)["loss"] is None
+
+
+def test_a_disk_without_links_is_told_before(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Disks like that cannot be mounted everywhere: the system's calls answer as theirs do."""
+
+    def none(*_: object, **__: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(linking, "_tried", {})
+    monkeypatch.setattr(linking, "clone", lambda source, descriptor: False)
+    monkeypatch.setattr(os, "link", none)
+    answered = batch("--last", "2", run)
+    assert answered.exit_code == 0
+    assert "has no links: each pipeline copies what it shares" in answered.stderr
+    shards = [*run.glob("checkpoint_pipelines/*/unet/*00001-of-00002*")]
+    assert len({path.stat().st_ino for path in shards}) == 2
+    single = answer(["pipeline", f"{run}@500", "-o", str(run / "checkpoint_pipelines/mine")])
+    assert " bytes" in single.stderr
