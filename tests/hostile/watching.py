@@ -158,7 +158,9 @@ class _Hook:
         if event in {"exec", "compile", "marshal.loads", "code.__new__"}:
             return _is_the_programme(event, given)
         if event in {"os.putenv", "os.unsetenv"}:
-            return given[0].startswith(b"OPENBLAS_")  # numpy, while it is loaded, and for its threads
+            return given[0].startswith(
+                b"OPENBLAS_"
+            )  # numpy, while it is loaded, and for its threads
         if event == "ctypes.dlopen":
             return given[0] is None or _is_code(str(given[0]))
         if event in {"ctypes.dlsym", "ctypes.dlsym/handle"}:
