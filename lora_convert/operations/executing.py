@@ -116,8 +116,14 @@ def _on_cluster(executor: Executor, tasks: list[Task]) -> Iterator[Outcome]:
 def _absolute(task: Task) -> Task:
     """The same task for a process in another folder."""
     source, output, store = map(os.path.abspath, (task.source, task.output, task.store))
-    base = os.path.abspath(task.base) if task.base and os.path.exists(task.base) else task.base
-    return task._replace(source=source, output=output, store=store, base=base)
+    base, config = map(_whole_path, (task.base, task.options.config))
+    options = task.options._replace(config=config)
+    return task._replace(source=source, output=output, store=store, base=base, options=options)
+
+
+def _whole_path(name: str | None) -> str | None:
+    """A path that is there, seen from anywhere; the name of a repository as it is."""
+    return os.path.abspath(name) if name and os.path.exists(name) else name
 
 
 @contextmanager
