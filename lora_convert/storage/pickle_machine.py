@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from typing import Any
 
-from lora_convert.storage.pickle_names import ALLOWED, full_name, made
+from lora_convert.storage.pickle_names import ALLOWED, BY_NAME, full_name, is_member, made
 from lora_convert.storage.pickled import (
     LIMIT,
     STORAGES,
@@ -44,6 +44,7 @@ class Machine:
         self.memo: list[Any] = []
         self.kept = 0
         self.bulk = MAX_BULK
+        self.mentions = self.members = 0
         self.tensors: list[Tensor] = []
 
     def take(self, size: int) -> bytes:
@@ -124,7 +125,9 @@ class Machine:
         if not isinstance(module, str) or not isinstance(name, str):
             raise MalformedError("a name is no text")
         path = full_name(module, name)
-        if path not in ALLOWED:
+        if path == BY_NAME:
+            self.mentions += 1
+        elif path not in ALLOWED:
             raise RefusedError(f"its pickle asks for {path[:120]!r}", path)
         self.push(Named(path))
 
@@ -135,10 +138,21 @@ class Machine:
         if type(named) is not Named:
             raise RefusedError("its pickle calls something that is no name")
         self.spend(arguments, 2)
+        if named.path == BY_NAME:
+            self.push(self.member(arguments))
+            return
         value = made(named.path, arguments)
         if type(value) is Tensor:
             self.tensors.append(value)
         self.push(value)
+
+    def member(self, arguments: Any) -> str:
+        """The value of an enumeration's member that is asked for by its name; else refused."""
+        if not is_member(arguments):
+            raise RefusedError(f"its pickle asks for {BY_NAME!r}", BY_NAME)
+        self.members += 1
+        value: str = arguments[1]
+        return value
 
     def spend(self, arguments: Any, depth: int) -> None:
         """Count what a rule is given, so that it cannot be given the same again and again."""

@@ -89,6 +89,8 @@ _ENUMERATIONS = (
     "peft.utils.config.PeftType",
     "peft.utils.config.TaskType",
 )
+BY_NAME = "builtins.getattr"
+"""How Python 3.11.0 to 3.11.3 pickles a member of an enumeration: by asking the class for its name."""
 _PEFT_CONFIGS = (
     *("Lora", "LoraRuntime", "Velora", "LoftQ", "Arrow", "BdLora"),
     *("Eva", "Kasa", "Corda", "LoraGA", "Monteclora"),
@@ -145,7 +147,18 @@ RULES: dict[str, Rule] = {
 """By name: what makes the value."""
 
 ALLOWED = frozenset((*RULES, *_MENTIONED))
-"""Every name that a pickle may mention."""
+"""Every name that a pickle may mention; besides, `BY_NAME` for what `is_member` says and nothing else."""
+
+
+def is_member(arguments: Any) -> bool:
+    """Whether arguments are an enumeration of PEFT's and a name in it, which is its value too."""
+    if type(arguments) is not tuple or len(arguments) != 2:
+        return False
+    kind, name = arguments
+    return (
+        type(kind) is Named and kind.path in _ENUMERATIONS and type(name) is str and name.isupper()
+    )
+
 
 _OLD_NAMES = {"xrange": "range", "long": "int", "unicode": "str"}
 

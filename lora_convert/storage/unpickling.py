@@ -13,6 +13,7 @@ from typing import Any
 
 from lora_convert.errors import CorruptCheckpointError, UnsafePickleError
 from lora_convert.storage.pickle_machine import MARK, Machine, RefusedError
+from lora_convert.storage.pickle_names import BY_NAME
 from lora_convert.storage.pickled import MalformedError, Tensor
 
 MAX_STEPS = 1_000_000
@@ -57,6 +58,8 @@ def _run(machine: Machine) -> Any:
 def _value(machine: Machine) -> Any:
     if machine.at != len(machine.data):
         raise MalformedError(f"it goes on after its end, at byte {machine.at:,}")
+    if machine.mentions and not machine.members:
+        raise RefusedError(f"its pickle asks for {BY_NAME!r}", BY_NAME)
     value = machine.pop()
     if machine.stack:
         raise MalformedError("it leaves more than one value")

@@ -29,12 +29,14 @@ from fixtures.hostile.assembling import (
     NONE,
     PAIR,
     SETITEMS,
+    called,
     dictionary,
     named,
     number,
     text,
     torch_file,
 )
+from lora_convert.errors import UnsafePickleError
 from lora_convert.storage import pickle_names
 from tests.hostile.answering import answer
 from tests.storage.payloads import CONFIG, LORA_CONFIG, WEIGHTS, saved
@@ -154,3 +156,29 @@ def test_hyper_parameters_of_omegaconf(tmp_path: Path) -> None:
     found = lc.inspect(path)
     assert (found.scale_source, found.scales) == ("payload", {"2.5": 1})
     assert found.payload["hyper_parameters"]["lora"] == {"lora_alpha": 5, "r": 2}
+
+
+@pytest.mark.parametrize("member", ["LORA", "FEATURE_EXTRACTION"])
+def test_members_of_enumerations_that_are_asked_for_by_name(member: str, tmp_path: Path) -> None:
+    """As Python 3.11.0 to 3.11.3 pickles them; nothing else may be asked for in that way."""
+    kind = "PeftType" if member == "LORA" else "TaskType"
+    class_ = named("peft.utils.peft_types", kind)
+    asked = called(named("builtins", "getattr"), class_, text(member))
+    path = tmp_path / "x.pt"
+    path.write_bytes(torch_file(dictionary({"x": asked} | PAIR)))
+    assert member in lc.inspect(path).payload.values()
+    wrong = {
+        "another class": (named("torch", "Size"), text(member)),
+        "another name": (class_, text("__class__")),
+        "a value": (text("x"), text(member)),
+        "a default": (class_, text(member), text("x")),
+    }
+    for arguments in wrong.values():
+        asked = called(named("builtins", "getattr"), *arguments)
+        path.write_bytes(torch_file(dictionary({"x": asked} | PAIR)))
+        with pytest.raises(UnsafePickleError) as caught:
+            lc.inspect(path)
+        assert caught.value.name == "builtins.getattr"
+    path.write_bytes(torch_file(dictionary({"x": named("builtins", "getattr")} | PAIR)))
+    with pytest.raises(UnsafePickleError):
+        lc.inspect(path)
