@@ -102,6 +102,7 @@ def _outcomes(
     from lora_convert.operations.assembling import without_links
     from lora_convert.operations.batch import plan_batch, run_batch
     from lora_convert.operations.executing import doing
+    from lora_convert.operations.losses import needed_losses
 
     plans = [] if watch else plan_batch(runs, wanted)
     folders = dict.fromkeys(plan.run.path for plan in plans) or runs
@@ -113,6 +114,8 @@ def _outcomes(
                 out.note(
                     f"note: {plan.run.address}: base {plan.run.base_model}, which the run names"
                 )
+            if wanted.selector and wanted.selector.best is not None:
+                out.note(f"note: {plan.run.address}: the best by {needed_losses(plan.run).source}")
             told = without_links(plan.run.path) if plan.waiting else ""
             if told and wanted.options.link == "auto":
                 out.note(f"note: {plan.run.address}: {told}")

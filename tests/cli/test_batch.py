@@ -662,3 +662,11 @@ def test_a_disk_without_links_is_told_before(run: Path, monkeypatch: pytest.Monk
     assert len({path.stat().st_ino for path in shards}) == 2
     single = answer(["pipeline", f"{run}@500", "-o", str(run / "checkpoint_pipelines/mine")])
     assert " bytes" in single.stderr
+
+
+def test_best_says_by_which_log(run: Path) -> None:
+    metrics(run, {500: 3.0, 1000: 1.0, 1500: 2.0})
+    answered = batch("--best", "1", run)
+    assert answered.exit_code == 0
+    assert f"the best by {run / 'metrics.jsonl'}" in answered.stderr
+    assert pipelines(run) == {"checkpoint-1000"}
