@@ -632,11 +632,12 @@ def test_an_interruption_keeps_what_was_done(jobs: str, run: Path) -> None:
     assert "Traceback" not in told + rest
     done = pipelines(run)
     assert 1 <= len(done) < 23
-    assert not [path for path in run.rglob(".*") if "lora-convert" in path.name]
     found = statuses(run)
     assert {name for name, status in found.items() if status == "skipped"} >= done - {"final"}
     assert {*found.values()} <= {"skipped", "converted"}
     assert len(pipelines(run)) == 23
+    # a key pressed just as a temporary was made leaves it to the next batch
+    assert not [path for path in run.rglob(".*") if "lora-convert" in path.name]
 
 
 def test_losses_of_metrics_with_infinities(run: Path) -> None:
