@@ -16,7 +16,7 @@ from generation.commands import commands_page  # noqa: E402  neither docs nor te
 from generation.errors import errors_page  # noqa: E402
 from generation.formats import formats_page  # noqa: E402
 from generation.json_fields import json_page  # noqa: E402
-from generation.library import library_page  # noqa: E402
+from generation.python_api import library_page  # noqa: E402
 
 
 def pages() -> dict[str, str]:
