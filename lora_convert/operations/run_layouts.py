@@ -11,12 +11,12 @@ from __future__ import annotations
 import re
 from typing import Literal, NamedTuple
 
-from lora_convert.operations.sharing import FINAL, LORAS, PIPELINES
+from lora_convert.operations.sharing import BASES, FINAL, LORAS, PIPELINES
 
 CheckpointKind = Literal["file", "folder", "backup"]
 """A weights file, a folder with one in it, or a folder kept to go on from."""
 
-MADE_HERE = (PIPELINES, LORAS, FINAL)
+MADE_HERE = (PIPELINES, LORAS, FINAL, BASES)
 """Folders of a run that this package writes: never a source."""
 
 _SUFFIX = r"\.(safetensors|pt|pth|ckpt|bin)"

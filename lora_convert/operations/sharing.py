@@ -1,4 +1,4 @@
-"""Where the checkpoints of a run keep what they share."""
+"""Where a run keeps what is made of it, what its checkpoints share, and what was taken from it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ LORAS = "checkpoint_loras"
 """Folder of a run of LoRA files made of its checkpoints."""
 SHARED = ".shared"
 """Folder among them of what is theirs together."""
+BASES = "compacted_bases"
+"""Folder of a run of the bases that its compacted checkpoints are rebuilt from."""
+TRASH = ".trash"
+"""Folder of a run of what was pruned and can still be had back."""
 
 
 def store_of(output: str) -> str | None:
