@@ -1,10 +1,11 @@
-"""Writes docs/reference/ from the code: ``python docs/generate.py``.
+"""Writes docs/reference/, and the index of architectures' names, from the code: ``python docs/generate.py``.
 
 With ``--check`` nothing is written, and the exit code is 1 where a page differs from what is there.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from generation.errors import errors_page  # noqa: E402
 from generation.formats import formats_page  # noqa: E402
 from generation.json_fields import json_page  # noqa: E402
 from generation.python_api import library_page  # noqa: E402
+from generation.skeletons import INDEX, skeletons_module  # noqa: E402
 
 
 def pages() -> dict[str, str]:
@@ -31,14 +33,21 @@ def pages() -> dict[str, str]:
 
 
 def main() -> None:
-    """Write the pages, or compare them."""
+    """Write the pages and the index, or compare them."""
+    writing = "--check" not in sys.argv
     stale = []
+    if INDEX.read_text(encoding="utf-8") != skeletons_module():
+        stale.append(INDEX.name)
+        if writing:
+            INDEX.write_text(skeletons_module(), encoding="utf-8", newline="\n")
+            # the pages are made with the index that is imported
+            os.execv(sys.executable, (sys.executable, *sys.argv))
     for name, text in pages().items():
         path = REFERENCE / name
         if path.exists() and path.read_text(encoding="utf-8") == text:
             continue
         stale.append(name)
-        if "--check" not in sys.argv:
+        if writing:
             path.write_text(text, encoding="utf-8", newline="\n")
     print(
         f"{'differs' if '--check' in sys.argv else 'written'}: {', '.join(stale)}"

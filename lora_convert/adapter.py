@@ -10,8 +10,9 @@ if TYPE_CHECKING:
     from lora_convert.tensors.expr import Expr
 
 ScaleSource: TypeAlias = Literal["tensor", "header", "config", "payload", "option", "assumed"]
-Namespace: TypeAlias = Literal["diffusers", "native", "model"]
-"""Who names a module: Diffusers' files, the model's authors, or the class that is loaded today."""
+Namespace: TypeAlias = Literal["diffusers", "native", "original", "model"]
+"""Who names a module: Diffusers' files; the model's authors; they again, where others who load their
+checkpoints have renamed the modules and ``native`` are those names; the class that is loaded today."""
 
 
 class Scale(NamedTuple):

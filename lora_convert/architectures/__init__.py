@@ -1,9 +1,18 @@
-"""The model families whose module names are known. One file each; geometry only."""
+"""The model families whose module names are known. One file each; geometry only.
+
+A file is found by its name and imported when its architecture is asked for. What names each has,
+`lora_convert.architectures._skeletons` knows without importing any; it is made from them.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, MutableMapping
+from importlib import import_module
+
 from lora_convert.architectures._single_files import SINGLE_FILES
+from lora_convert.architectures._skeletons import SKELETONS
 from lora_convert.architectures._vocabulary import (
+    AUTHORS,
     Architecture,
     Component,
     Entry,
@@ -11,21 +20,48 @@ from lora_convert.architectures._vocabulary import (
     Sign,
     fill,
     find,
+    find_all,
     index,
     skeleton,
 )
-from lora_convert.architectures.flux import FLUX
-from lora_convert.architectures.sd1 import SD1
-from lora_convert.architectures.sd2 import SD2
-from lora_convert.architectures.sdxl import SDXL
 
-ARCHITECTURES: dict[str, Architecture] = {
-    architecture.name: architecture for architecture in (SD1, SD2, SDXL, FLUX)
-}
+
+class _Registry(MutableMapping[str, Architecture]):
+    """Architectures by name; each is imported when it is first asked for."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, Architecture | None] = dict.fromkeys(SKELETONS)
+
+    def __getitem__(self, name: str) -> Architecture:
+        found = self._found[name]
+        if found is None:
+            module = import_module(f"lora_convert.architectures.{name}")
+            found = self._found[name] = getattr(module, name.upper())
+        return found
+
+    def __setitem__(self, name: str, architecture: Architecture) -> None:
+        self._found[name] = architecture
+
+    def __delitem__(self, name: str) -> None:
+        del self._found[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._found)
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._found
+
+
+ARCHITECTURES = _Registry()
 
 __all__ = [
     "ARCHITECTURES",
+    "AUTHORS",
     "SINGLE_FILES",
+    "SKELETONS",
     "Architecture",
     "Component",
     "Entry",
@@ -33,6 +69,7 @@ __all__ = [
     "Sign",
     "fill",
     "find",
+    "find_all",
     "index",
     "skeleton",
 ]

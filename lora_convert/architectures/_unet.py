@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lora_convert.architectures._vocabulary import Component, Kind, Row, nested, same
+from lora_convert.architectures._vocabulary import Component, Kind, Row, alike, nested, same
 
 _RESNET = (
     same("conv1",         "in_layers.2", kind="conv"),
@@ -18,13 +18,9 @@ _RESNET = (
     same("conv_shortcut", "skip_connection", kind="conv"),
 )
 
-_TRANSFORMER = tuple(
-    same(f"transformer_blocks.{{}}.{name}", f"transformer_blocks.{{}}.{name}")
-    for name in (
-        "attn1.to_q", "attn1.to_k", "attn1.to_v", "attn1.to_out.0",
-        "attn2.to_q", "attn2.to_k", "attn2.to_v", "attn2.to_out.0",
-        "ff.net.0.proj", "ff.net.2",
-    )
+_TRANSFORMER = alike(
+    "transformer_blocks.{}.<attn1,attn2>.<to_q,to_k,to_v,to_out.0>",
+    "transformer_blocks.{}.ff.net.<0.proj,2>",
 )
 
 _TOP = (
@@ -36,18 +32,13 @@ _TOP = (
 
 _LAYERS = 2
 
-_ROOTS = (
-    "down_blocks", "mid_block", "up_blocks", "input_blocks", "middle_block", "output_blocks",
-    "time_embedding", "time_embed", "add_embedding", "label_emb", "conv_in", "conv_out", "out",
-)
-
 
 def unet(attention: Sequence[bool], *, projections: Kind, top: tuple[Row, ...] = ()) -> Component:
     """A UNet whose down block b has attention where ``attention[b]``; up blocks mirror it.
 
     `projections` is the kind of ``proj_in`` and ``proj_out``: 1×1 convolutions or linear layers.
     """
-    return Component("unet", lambda: _rows(attention, projections, top), roots=_ROOTS)
+    return Component("unet", _rows(attention, projections, top))
 
 
 def _rows(attention: Sequence[bool], projections: Kind, top: tuple[Row, ...]) -> tuple[Row, ...]:

@@ -1,17 +1,22 @@
 """The words an architecture is written in.
 
 A row aligns what Diffusers calls a module with what the model's authors call it. ``{}`` stands for
-one number. Lookups abstract numbers away, so a row serves every depth.
+one number. Lookups abstract numbers away, so a row serves every depth. ``<a,b>`` stands for a and b
+in turn, in all names of a row at once; of two such lists in a name, each is combined with each.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from itertools import product
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from lora_convert.adapter import Namespace
+
+AUTHORS: tuple[Namespace, ...] = ("native", "original")
+"""Namespaces in which a row is one module."""
 
 Kind: TypeAlias = Literal["linear", "conv"]
 Digits: TypeAlias = tuple[str, ...]
@@ -30,55 +35,130 @@ def skeleton(name: str) -> tuple[str, Digits]:
 
 
 class Row(NamedTuple):
-    """One native module, and the Diffusers modules that are its rows, in order."""
+    """One native module, and the Diffusers modules that its rows make."""
 
     diffusers: tuple[str, ...]
+    """Empty where Diffusers has no such module."""
     native: str
-    ratio: tuple[int, ...] = (1,)
-    """Relative heights of the Diffusers modules in the native one."""
-    halves_swapped: bool = False
+    """Empty where the authors have no such module."""
+    chunks: tuple[tuple[int, ...], ...] = ((0,),)
+    """The native module's rows in equal chunks, numbered from the top: those that each Diffusers module
+    is, in its order."""
     kind: Kind = "linear"
     model: tuple[str, ...] = ()
     """What the class of today calls the Diffusers modules, where that differs."""
+    original: str = ""
+    """The authors' own name, where ``native`` is what others call their module."""
+    growth: float = 0
+    """Rows over columns of the weight, where that alone tells rows with a name in common apart: the
+    last block of some models is smaller than the others."""
 
     def names(self, namespace: Namespace) -> tuple[str, ...]:
         """The row's patterns in a namespace."""
         if namespace == "native":
-            return (self.native,)
+            return (self.native,) if self.native else ()
+        if namespace == "original":
+            return (self.original,) if self.original else self.names("native")
         return (self.model or self.diffusers) if namespace == "model" else self.diffusers
 
+    @property
+    def order(self) -> tuple[int, ...]:
+        """The chunks as they lie with the Diffusers modules one above the other."""
+        return tuple(chunk for chunks in self.chunks for chunk in chunks)
 
-def same(diffusers: str, native: str, *, kind: Kind = "linear") -> Row:
-    """One module with two names."""
-    return Row((diffusers,), native, kind=kind)
+
+def same(
+    diffusers: str,
+    native: str,
+    original: str = "",
+    *,
+    kind: Kind = "linear",
+    growth: float = 0,
+) -> Row:
+    """One module with two names, or three."""
+    return Row((diffusers,), native, kind=kind, original=original, growth=growth)
 
 
-def swapped(diffusers: str, native: str) -> Row:
+def alike(*names: str, kind: Kind = "linear") -> tuple[Row, ...]:
+    """Modules that have the same name everywhere."""
+    return tuple(Row((name,), name, kind=kind) for name in names)
+
+
+def swapped(diffusers: str, native: str, original: str = "", *, growth: float = 0) -> Row:
     """One module whose two halves of rows are in the other order."""
-    return Row((diffusers,), native, halves_swapped=True)
+    return Row((diffusers,), native, ((1, 0),), original=original, growth=growth)
 
 
-def fused(*diffusers: str, into: str, ratio: tuple[int, ...] = ()) -> Row:
-    """Several modules that are one native module, from top to bottom."""
-    return Row(diffusers, into, ratio or (1,) * len(diffusers))
+def fused(*diffusers: str, into: str, ratio: tuple[int, ...] = (), original: str = "") -> Row:
+    """Several modules that are one native module, from top to bottom; `ratio` is that of their heights."""
+    chunks, top = [], 0
+    for share in ratio or (1,) * len(diffusers):
+        chunks.append(tuple(range(top, top + share)))
+        top += share
+    return Row(diffusers, into, tuple(chunks), original=original)
 
 
-def nested(diffusers: str, native: str, inner: tuple[Row, ...]) -> tuple[Row, ...]:
-    """The rows of a block, under the block's two names."""
+def shuffled(*diffusers: str, into: str, chunks: tuple[tuple[int, ...], ...]) -> Row:
+    """Several modules, of each of which the native module holds these chunks of rows."""
+    return Row(diffusers, into, chunks)
+
+
+def native_only(native: str) -> Row:
+    """A module that Diffusers does not have."""
+    return Row((), native, ())
+
+
+def diffusers_only(diffusers: str) -> Row:
+    """A module that the authors do not have."""
+    return Row((diffusers,), "")
+
+
+def nested(
+    diffusers: str, native: str, inner: tuple[Row, ...], original: str = ""
+) -> tuple[Row, ...]:
+    """The rows of a block, under the block's names."""
     return tuple(
         row._replace(
             diffusers=tuple(f"{diffusers}.{name}" for name in row.diffusers),
-            native=f"{native}.{row.native}",
+            native=row.native and f"{native}.{row.native}",
+            model=tuple(f"{diffusers}.{name}" for name in row.model),
+            original=f"{original or native}.{row.original or row.native}"
+            if original or row.original
+            else "",
         )
         for row in inner
     )
 
 
+_CHOICE = re.compile(r"<([^>]*)>")
+
+
+def _expanded(row: Row) -> Iterator[Row]:
+    """`row` with each of the alternatives in its names."""
+    texts = (*row.diffusers, *row.model, row.native, row.original)
+    lists = max((_CHOICE.findall(text) for text in texts), key=len)
+    if not lists:
+        yield row
+        return
+    for turn in product(*(range(names.count(",") + 1) for names in lists)):
+
+        def chosen(text: str, turn: tuple[int, ...] = turn) -> str:
+            places = iter(turn)
+            return _CHOICE.sub(lambda found: found[1].split(",")[next(places)], text)
+
+        yield row._replace(
+            diffusers=tuple(map(chosen, row.diffusers)),
+            native=chosen(row.native),
+            model=tuple(map(chosen, row.model)),
+            original=chosen(row.original),
+        )
+
+
 class Sign(NamedTuple):
     """Something that tells this architecture from others with the same names.
 
-    ``inputs`` is the width a module's ``down`` expects, ``blocks`` their number: only where a
-    file shows it. A sign breaks ties; it never refuses.
+    ``module`` is a pattern in Diffusers' names. ``inputs`` is the width a module's ``down`` expects,
+    ``blocks`` their number: only where a file shows it. A sign breaks ties; it never refuses.
     """
 
     module: str
@@ -99,44 +179,27 @@ def depth(module: str, count: int) -> Sign:
 class Component:
     """A model of a pipeline that adapters can touch: its name and its rows.
 
-    Rows may be given as a function, which is called when they are first asked for, together with the
-    roots that their names begin with. ``width``, the features that attention takes, tells components
-    with the same names apart.
+    ``width``, the features that attention takes, tells components with the same names apart.
     """
 
-    __slots__ = ("_roots", "_rows", "name", "width")
+    __slots__ = ("_rows", "name", "width", "written")
 
-    def __init__(
-        self,
-        name: str,
-        rows: tuple[Row, ...] | Callable[[], tuple[Row, ...]],
-        *,
-        roots: tuple[str, ...] = (),
-        width: int = 0,
-    ) -> None:
+    def __init__(self, name: str, written: tuple[Row, ...], *, width: int = 0) -> None:
         self.name = name
         self.width = width
-        self._rows = rows
-        self._roots = roots
+        self.written = written
+        self._rows: tuple[Row, ...] = ()
 
     @property
     def rows(self) -> tuple[Row, ...]:
-        """All modules."""
-        if callable(self._rows):
-            self._rows = self._rows()
+        """All modules, each with its own name."""
+        if not self._rows:
+            self._rows = tuple(one for row in self.written for one in _expanded(row))
         return self._rows
-
-    @property
-    def roots(self) -> tuple[str, ...]:
-        """How the names of its modules begin, in any namespace."""
-        if not self._roots:
-            names = (n for row in self.rows for n in (*row.diffusers, *row.model, row.native))
-            self._roots = tuple(dict.fromkeys(name.partition(".")[0] for name in names))
-        return self._roots
 
     def named(self, name: str) -> Component:
         """The same model in another place."""
-        return Component(name, self._rows, roots=self._roots, width=self.width)
+        return Component(name, self.written, width=self.width)
 
 
 class Architecture(NamedTuple):
@@ -202,7 +265,7 @@ def _indexed(component: Component, separator: str) -> dict[str, tuple[Entry, ...
 
 
 def _spellings(row: Row) -> Iterator[tuple[str, Digits, int, Namespace]]:
-    namespaces: tuple[Namespace, ...] = ("diffusers", "native", "model")
+    namespaces: tuple[Namespace, ...] = ("diffusers", "native", "original", "model")
     seen: set[str] = set()
     for namespace in namespaces:
         for member, pattern in enumerate(row.names(namespace)):
@@ -211,14 +274,20 @@ def _spellings(row: Row) -> Iterator[tuple[str, Digits, int, Namespace]]:
                 yield *skeleton(pattern), member, namespace
 
 
-def find(
+def find_all(
     architecture: Architecture | None, name: str, component: str = "", separator: str = "."
-) -> tuple[Entry | None, tuple[str, ...]]:
-    """The entry of `name` in an architecture, and the numbers in the name."""
+) -> Iterator[tuple[Entry, Digits]]:
+    """Every entry of `name` in an architecture, and the numbers in the name."""
     text, digits = skeleton(name)
     for candidate in architecture.components if architecture else ():
         if not component or candidate.name == component:
             for entry in index(candidate, separator).get(text, ()):
                 if entry.fits(digits):
-                    return entry, digits
-    return None, digits
+                    yield entry, digits
+
+
+def find(
+    architecture: Architecture | None, name: str, component: str = "", separator: str = "."
+) -> tuple[Entry | None, Digits]:
+    """The first of them; None and no numbers where there is none."""
+    return next(find_all(architecture, name, component, separator), (None, ()))

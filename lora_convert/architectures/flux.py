@@ -57,11 +57,8 @@ FLUX = Architecture(
     signs=(
         width("transformer_blocks.{}.attn.to_q", 3072),
         width("transformer_blocks.{}.attn.to_out.0", 3072),
-        width("double_blocks.{}.img_attn.qkv", 3072),
         depth("transformer_blocks.{}", 19),
-        depth("double_blocks.{}", 19),
         depth("single_transformer_blocks.{}", 38),
-        depth("single_blocks.{}", 38),
     ),
     own=("single_transformer_blocks.", "single_blocks.", "double_blocks.", "text_model.", "encoder."),
 )

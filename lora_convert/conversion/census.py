@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
 
-from lora_convert.architectures import ARCHITECTURES, skeleton
+from lora_convert.architectures import SKELETONS, skeleton
 from lora_convert.conversion.spelling import Spelling, spelling
 from lora_convert.formats import FORMATS
 
-_TELLING = 6
-"""Letters of a root that is looked for; shorter ones are in every other name."""
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_LONGEST_PREFIX = 6
+"""Words that may stand before a module's name."""
+
+_JOINTS = str.maketrans("./:", "___")
+
+_NEARLY = 0.9
+"""Share of the keys of the architecture with most, from which another is worth a trial."""
 
 
 class Candidate(NamedTuple):
@@ -70,18 +79,35 @@ def counts_of(groups: list[Group], architecture: str | None, *, wrapped: bool) -
 
 
 def _showing(groups: list[Group]) -> list[str]:
-    """Architectures of which some key shows a root; all where none does."""
-    text = "\n".join(group.text for group in groups)
-    shown = [
-        name
-        for name, architecture in ARCHITECTURES.items()
-        if any(
-            len(root) >= _TELLING and root in text
-            for component in architecture.components
-            for root in component.roots
-        )
-    ]
-    return shown or list(ARCHITECTURES)
+    """The architectures that have most of the names, by a first look that imports none."""
+    owners = _owners()
+    shown: dict[str, int] = {}
+    for group in groups:
+        for name in _owners_of(group.text, owners):
+            shown[name] = shown.get(name, 0) + len(group.members)
+    enough = _NEARLY * max(shown.values(), default=0)
+    return [name for name in SKELETONS if shown.get(name, 0) >= enough > 0]
+
+
+@cache
+def _owners() -> dict[str, list[str]]:
+    """By a module's skeleton, words joined by underscores: the architectures that have it."""
+    owners: dict[str, list[str]] = {}
+    for name, text in SKELETONS.items():
+        for module in text.split():
+            owners.setdefault(module, []).append(name)
+    return owners
+
+
+def _owners_of(text: str, owners: Mapping[str, list[str]]) -> list[str]:
+    """The architectures that have a module whose name stands in a key's skeleton."""
+    flat = text.translate(_JOINTS) + "_"
+    ends = [at for at, letter in enumerate(flat) if letter == "_"]
+    for start in (0, *(end + 1 for end in ends[:_LONGEST_PREFIX])):
+        for end in reversed(ends):
+            if end > start and (found := owners.get(flat[start:end])):
+                return found
+    return []
 
 
 def _count(bound: Spelling, groups: list[Group], *, wrapped: bool) -> Count:

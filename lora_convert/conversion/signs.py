@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lora_convert.architectures import Architecture, Sign, find, skeleton
+from lora_convert.architectures import AUTHORS, Architecture, Entry, Sign, fill, find
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from lora_convert.conversion.recipes import Reading
     from lora_convert.header import Header
@@ -23,13 +23,15 @@ def evidence(
     """
     if architecture is None:
         return 0, 0, 0
-    inputs = _inputs(header, readings)
+    inputs: dict[str, int] = {}
+    odd = 0
+    for shape, entry, numbers in _downs(architecture, header, readings):
+        odd += (len(shape) > 2) != (entry.row.kind == "conv")
+        names = entry.row.diffusers
+        for name in names if entry.namespace in AUTHORS else names[entry.member :][:1]:
+            inputs[fill(name, numbers)] = shape[1] if len(shape) > 1 else 0
     verdicts = [_verdict(sign, inputs) for sign in architecture.signs]
-    return (
-        -verdicts.count(False),
-        verdicts.count(True),
-        -_odd_shapes(architecture, header, readings),
-    )
+    return -verdicts.count(False), verdicts.count(True), -odd
 
 
 def names_itself(
@@ -44,13 +46,15 @@ def names_itself(
     return held > 0 and broken == 0
 
 
-def _inputs(header: Header, readings: Mapping[str, Reading]) -> dict[str, int]:
-    """Width that each module's down factor expects; 0 where unknown."""
-    return {
-        reading.module: shape[1] if len(shape := header.tensors[key].shape) > 1 else 0
-        for key, reading in readings.items()
-        if reading.role == "down"
-    }
+def _downs(
+    architecture: Architecture, header: Header, readings: Mapping[str, Reading]
+) -> Iterator[tuple[tuple[int, ...], Entry, tuple[str, ...]]]:
+    """Of each ``down`` factor: its shape, its module, and the numbers in the module's name."""
+    for key, reading in readings.items():
+        if reading.role == "down":
+            entry, digits = find(architecture, reading.module, reading.component)
+            if entry is not None:
+                yield header.tensors[key].shape, entry, entry.wildcards(digits)
 
 
 def _verdict(sign: Sign, inputs: Mapping[str, int]) -> bool | None:
@@ -68,17 +72,3 @@ def _verdict(sign: Sign, inputs: Mapping[str, int]) -> bool | None:
     if deepest > sign.blocks:
         return False
     return True if deepest == sign.blocks else None
-
-
-def _odd_shapes(architecture: Architecture, header: Header, readings: Mapping[str, Reading]) -> int:
-    odd = 0
-    kinds: dict[str, bool] = {}
-    for key, reading in readings.items():
-        if reading.role != "down":
-            continue
-        text = f"{reading.component} {skeleton(reading.module)[0]}"
-        if text not in kinds:
-            entry, _ = find(architecture, reading.module, reading.component)
-            kinds[text] = entry is not None and entry.row.kind == "conv"
-        odd += (len(header.tensors[key].shape) > 2) != kinds[text]
-    return odd

@@ -1,15 +1,15 @@
-"""An adapter in another namespace: rename, split, fuse, swap halves, as the architecture's rows say."""
+"""An adapter in another namespace: rename, split, fuse, shuffle rows, as the architecture's rows say."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
 from lora_convert.algorithms import ALGORITHMS, Factors, Part
-from lora_convert.architectures import Architecture, Row, fill, find
+from lora_convert.architectures import AUTHORS, Architecture, Row, fill, find_all
 from lora_convert.errors import AmbiguousCheckpointError, NotExpressibleError, ShapeError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from lora_convert.adapter import Adapter, Delta, Namespace
     from lora_convert.facts import Facts
@@ -25,6 +25,16 @@ class _Place(NamedTuple):
     """Index among the row's Diffusers modules; None for the native one."""
     numbers: tuple[str, ...]
 
+    def names(self, namespace: Namespace, module: str) -> list[str]:
+        """What the row's modules are called; an error where there are none."""
+        names = [fill(pattern, self.numbers) for pattern in self.row.names(namespace)]
+        if not names:
+            raise NotExpressibleError(
+                f"{module} is not a module of the model that has the names to be written",
+                hint="leave that module out of the file, or keep its names",
+            )
+        return names
+
 
 def translate(
     adapter: Adapter, architecture: Architecture | None, namespace: Namespace, facts: Facts
@@ -38,8 +48,8 @@ def translate(
             deltas=tuple(delta._replace(namespace=namespace) for delta in adapter.deltas)
         )
     placed = [(_place(delta, architecture), delta) for delta in adapter.deltas]
-    if namespace == "native":
-        deltas = _to_native(placed, facts)
+    if namespace in AUTHORS:
+        deltas = _to_native(placed, namespace, facts)
     else:
         deltas = [
             new for place, delta in placed for new in _from_row(place, delta, namespace, facts)
@@ -49,10 +59,14 @@ def translate(
 
 
 def _place(delta: Delta, architecture: Architecture) -> _Place:
-    entry, digits = find(architecture, delta.module, delta.component)
-    if entry is None:
+    found = list(find_all(architecture, delta.module, delta.component))
+    if not found:
         raise ShapeError(delta.module, f"is not a module of {architecture.title}")
-    native = delta.namespace == "native"
+    entry, digits = found[0]
+    if entry.row.growth:
+        growth = _height(delta.tensors) / _width(delta.tensors)
+        entry = min((entry for entry, _ in found), key=lambda one: abs(one.row.growth - growth))
+    native = delta.namespace in AUTHORS
     return _Place(
         entry.component, entry.row, None if native else entry.member, entry.wildcards(digits)
     )
@@ -60,23 +74,19 @@ def _place(delta: Delta, architecture: Architecture) -> _Place:
 
 def _from_row(place: _Place, delta: Delta, namespace: Namespace, facts: Facts) -> list[Delta]:
     """The Diffusers modules of a delta."""
-    names = [fill(pattern, place.numbers) for pattern in place.row.names(namespace)]
+    names = place.names(namespace, delta.module)
     if place.member is not None:
         return [delta._replace(module=names[place.member], namespace=namespace)]
-    if len(names) == 1 and not place.row.halves_swapped:
+    if place.row.order == (0,):
         return [delta._replace(module=names[0], namespace=namespace)]
-    height = _height(delta.tensors)
-    if place.row.halves_swapped:
-        ranges = [[(height // 2, height), (0, height // 2)]]
-    else:
-        ranges = [[bounds] for bounds in _bounds(place.row, height, delta)]
+    unit = _unit(place.row, _height(delta.tensors), delta.module)
     factors = Factors(delta.tensors, delta.scale)
     take = ALGORITHMS[delta.algorithm].algebra.take_rows
     return [
-        _with(delta, take(delta.module, factors, wanted, facts))._replace(
+        _with(delta, take(delta.module, factors, _ranges(chunks, unit), facts))._replace(
             module=name, namespace=namespace
         )
-        for name, wanted in zip(names, ranges, strict=True)
+        for name, chunks in zip(names, place.row.chunks, strict=True)
     ]
 
 
@@ -84,30 +94,45 @@ def _height(tensors: Mapping[str, Expr]) -> int:
     return tensors["up"].shape[0]
 
 
-def _bounds(row: Row, height: int, delta: Delta) -> list[tuple[int, int]]:
-    total = sum(row.ratio)
-    if height % total:
-        raise ShapeError(
-            delta.module, f"{height} rows cannot be parted as {':'.join(map(str, row.ratio))}"
-        )
-    bounds, top = [], 0
-    for share in row.ratio:
-        bottom = top + share * (height // total)
-        bounds.append((top, bottom))
-        top = bottom
-    return bounds
+def _width(tensors: Mapping[str, Expr]) -> int:
+    return tensors["down"].shape[1]
+
+
+def _unit(row: Row, height: int, module: str) -> int:
+    """Rows of a chunk."""
+    unit, rest = divmod(height, len(row.order))
+    if rest:
+        parts = ":".join(str(len(chunks)) for chunks in row.chunks)
+        raise ShapeError(module, f"{height} rows cannot be parted as {parts}")
+    return unit
+
+
+def _ranges(chunks: Sequence[int], unit: int) -> list[tuple[int, int]]:
+    """Rows of chunks, neighbours together."""
+    ranges: list[tuple[int, int]] = []
+    for chunk in chunks:
+        start, stop = chunk * unit, (chunk + 1) * unit
+        if ranges and ranges[-1][1] == start:
+            start = ranges.pop()[0]
+        ranges.append((start, stop))
+    return ranges
 
 
 def _with(delta: Delta, factors: Factors) -> Delta:
     return delta._replace(tensors=factors.tensors, scale=factors.scale)
 
 
-def _to_native(placed: list[tuple[_Place, Delta]], facts: Facts) -> list[Delta]:
+def _to_native(
+    placed: list[tuple[_Place, Delta]], namespace: Namespace, facts: Facts
+) -> list[Delta]:
     groups: dict[tuple[str, str], list[tuple[_Place, Delta]]] = {}
     for place, delta in placed:
-        key = (place.component, fill(place.row.native, place.numbers))
-        groups.setdefault(key, []).append((place, delta))
-    return [_native(name, members, facts) for (_, name), members in groups.items()]
+        (name,) = place.names(namespace, delta.module)
+        groups.setdefault((place.component, name), []).append((place, delta))
+    return [
+        _native(name, members, facts)._replace(module=name, namespace=namespace)
+        for (_, name), members in groups.items()
+    ]
 
 
 def _native(name: str, members: list[tuple[_Place, Delta]], facts: Facts) -> Delta:
@@ -123,17 +148,17 @@ def _native(name: str, members: list[tuple[_Place, Delta]], facts: Facts) -> Del
             raise AmbiguousCheckpointError(
                 f"{name}: given fused and in parts", choices=[d.module for _, d in members]
             )
-        return delta._replace(module=name, namespace="native")
-    if row.halves_swapped:
-        height = _height(delta.tensors)
-        take = ALGORITHMS[delta.algorithm].algebra.take_rows
-        ranges = [(height // 2, height), (0, height // 2)]
-        factors = take(name, Factors(delta.tensors, delta.scale), ranges, facts)
-    elif len(row.diffusers) == 1:
-        factors = Factors(delta.tensors, delta.scale)
-    else:
+        return delta
+    factors = Factors(delta.tensors, delta.scale)
+    if len(row.diffusers) > 1:
         factors = _fused(name, row, members, facts)
-    return _with(delta, factors)._replace(module=name, namespace="native")
+    order = row.order
+    if list(order) != sorted(order):
+        unit = _unit(row, _height(factors.tensors), name)
+        back = [order.index(chunk) for chunk in range(len(order))]
+        take = ALGORITHMS[delta.algorithm].algebra.take_rows
+        factors = take(name, factors, _ranges(back, unit), facts)
+    return _with(delta, factors)
 
 
 def _fused(name: str, row: Row, members: list[tuple[_Place, Delta]], facts: Facts) -> Factors:
@@ -145,15 +170,17 @@ def _fused(name: str, row: Row, members: list[tuple[_Place, Delta]], facts: Fact
             why="they are one module there, which has one algorithm",
             hint="lora-convert pipeline merges it into a Diffusers base, where they stay apart",
         )
-    units = {_height(delta.tensors) / row.ratio[member or 0] for member, delta in by_member.items()}
+    units = {
+        _height(delta.tensors) / len(row.chunks[member or 0]) for member, delta in by_member.items()
+    }
     if len(units) > 1:
         raise ShapeError(name, "the heights of its parts do not fit together")
     unit = int(units.pop())
     parts = []
-    for member, share in enumerate(row.ratio):
+    for member, chunks in enumerate(row.chunks):
         delta = by_member.get(member)
         factors = Factors(delta.tensors, delta.scale) if delta else None
-        parts.append(Part(factors, share * unit))
+        parts.append(Part(factors, len(chunks) * unit))
     return ALGORITHMS[algorithms.pop()].algebra.stack_rows(name, parts, facts)
 
 

@@ -42,6 +42,12 @@ def test_reference_is_what_the_code_says() -> None:
     assert not stale, "run: python docs/generate.py"
 
 
+def test_the_index_of_names_is_what_the_tables_say() -> None:
+    generator = _generator()
+    written = generator.INDEX.read_text(encoding="utf-8")
+    assert written == generator.skeletons_module(), "run: python docs/generate.py"
+
+
 def all_commands() -> Iterator[tuple[str, click.Command, click.Context]]:
     """Every command of both programs, with its full name."""
     for name, command in (("lora-convert", app), ("lora-convert-train", train)):

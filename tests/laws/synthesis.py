@@ -23,7 +23,7 @@ def module_names(row: Row, namespace: str = "diffusers") -> Iterator[tuple[str, 
 
 def heights(row: Row) -> tuple[int, ...]:
     """Rows of each of a row's Diffusers modules."""
-    return tuple(WIDTH * share for share in row.ratio)
+    return tuple(WIDTH * len(chunks) for chunks in row.chunks)
 
 
 def _kernel(row: Row) -> tuple[int, ...]:

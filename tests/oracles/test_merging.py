@@ -138,7 +138,7 @@ def test_fused_layers(prefix: str, tmp_path: Path) -> None:
             for leaf in ("weight", "bias"):
                 parts = [weights[f"{fill(name, digits)}.{leaf}"] for name in row.diffusers]
                 whole = torch.cat(parts)
-                whole = whole.roll(len(whole) // 2, 0) if row.halves_swapped else whole
+                whole = whole.roll(len(whole) // 2, 0) if row.order == (1, 0) else whole
                 base[f"{prefix}{fill(row.native, digits)}.{leaf}"] = whole.clone()
     save_file(base, tmp_path / "base.safetensors")
     found = merged(tmp_path / "base.safetensors", tmp_path / "out.safetensors", (peft, 1.0))
@@ -148,7 +148,7 @@ def test_fused_layers(prefix: str, tmp_path: Path) -> None:
             names = [fill(name, digits) for name in row.diffusers]
             for leaf in ("weight", "bias"):
                 whole = found[f"{prefix}{fill(row.native, digits)}.{leaf}"]
-                whole = whole.roll(len(whole) // 2, 0) if row.halves_swapped else whole
+                whole = whole.roll(len(whole) // 2, 0) if row.order == (1, 0) else whole
                 heights = [len(weights[f"{name}.{leaf}"]) for name in names]
                 parts = whole.split(heights)
                 parted |= {f"{n}.{leaf}": v for n, v in zip(names, parts, strict=True)}
