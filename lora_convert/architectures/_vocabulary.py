@@ -157,23 +157,24 @@ def _expanded(row: Row) -> Iterator[Row]:
 class Sign(NamedTuple):
     """Something that tells this architecture from others with the same names.
 
-    ``module`` is a pattern in Diffusers' names. ``inputs`` is the width a module's ``down`` expects,
-    ``blocks`` their number: only where a file shows it. A sign breaks ties; it never refuses.
+    ``module`` is a pattern in Diffusers' names. ``inputs`` are the widths that a module's ``down`` may
+    expect, ``blocks`` the numbers of them there may be: one of each model of a family, only where a
+    file shows it. A sign breaks ties; it never refuses.
     """
 
     module: str
-    inputs: int = 0
-    blocks: int = 0
+    inputs: tuple[int, ...] = ()
+    blocks: tuple[int, ...] = ()
 
 
-def width(module: str, inputs: int) -> Sign:
-    """`module` takes `inputs` features."""
+def width(module: str, *inputs: int) -> Sign:
+    """`module` takes `inputs` features, one of these in each model of the family."""
     return Sign(module, inputs=inputs)
 
 
-def depth(module: str, count: int) -> Sign:
-    """There are `count` blocks ``module``; the last ``{}`` is their number."""
-    return Sign(module, blocks=count)
+def depth(module: str, *counts: int) -> Sign:
+    """There are `counts` blocks ``module``, one of these in each model; the last ``{}`` is their number."""
+    return Sign(module, blocks=counts)
 
 
 class Component:
@@ -210,8 +211,8 @@ class Architecture(NamedTuple):
     components: tuple[Component, ...]
     signs: tuple[Sign, ...] = ()
     own: tuple[str, ...] = ()
-    """Beginnings of module names that other families do not have. Where a file shows none of them,
-    a sign must hold before this architecture is named. Empty: all names are its own."""
+    """Beginnings of module names that other families do not have, with ``{}`` for numbers. Where a file
+    shows none of them, a sign must hold before this architecture is named. Empty: all names are its own."""
 
     def component(self, name: str) -> Component | None:
         """The component of that name."""

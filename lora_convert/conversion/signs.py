@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lora_convert.architectures import AUTHORS, Architecture, Entry, Sign, fill, find
+from lora_convert.architectures import AUTHORS, Architecture, Entry, Sign, fill, find, skeleton
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -40,7 +40,8 @@ def names_itself(
     """Whether a header shows names of this architecture alone, or a sign of it and none against."""
     if architecture is None or not architecture.own:
         return True
-    if any(reading.module.startswith(architecture.own) for reading in readings.values()):
+    own = tuple(skeleton(beginning)[0] for beginning in architecture.own)
+    if any(skeleton(reading.module)[0].startswith(own) for reading in readings.values()):
         return True
     broken, held, _ = evidence(architecture, header, readings)
     return held > 0 and broken == 0
@@ -66,9 +67,9 @@ def _verdict(sign: Sign, inputs: Mapping[str, int]) -> bool | None:
             for name, width in inputs.items()
             if name.startswith(before) and name.endswith(after)
         }
-        return shown == {sign.inputs} if shown - {0} else None
+        return len(shown) == 1 and shown <= set(sign.inputs) if shown - {0} else None
     numbers = [name[len(before) :].partition(".")[0] for name in inputs if name.startswith(before)]
     deepest = max((int(number) + 1 for number in numbers if number.isdigit()), default=0)
-    if deepest > sign.blocks:
+    if deepest > max(sign.blocks):
         return False
-    return True if deepest == sign.blocks else None
+    return True if deepest in sign.blocks else None

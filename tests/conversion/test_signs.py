@@ -1,0 +1,53 @@
+"""Signs hold for each size of a family, and names of its own may be inside blocks."""
+
+from __future__ import annotations
+
+import pytest
+
+from lora_convert.architectures import Architecture, Component
+from lora_convert.architectures._vocabulary import alike, depth, width
+from lora_convert.conversion.recipes import Reading
+from lora_convert.conversion.signs import evidence, names_itself
+from lora_convert.header import Header
+from lora_convert.tensors.source import Source
+
+FAMILY = Architecture(
+    name="family",
+    title="A model of two sizes",
+    components=(Component("transformer", alike("blocks.{}.<query,key>", "blocks.{}.audio.gate")),),
+    signs=(width("blocks.{}.query", 8, 16), depth("blocks.{}", 2, 4)),
+    own=("blocks.{}.audio.",),
+)
+
+
+def file_of(*modules: tuple[str, int]) -> tuple[Header, dict[str, Reading]]:
+    """A header and readings of modules and their widths."""
+    tensors = {name: Source(0, name, "F32", (1, inputs), 0, 4 * inputs) for name, inputs in modules}
+    readings = {
+        name: Reading("transformer", name, "diffusers", "down", "", "", told=True)
+        for name, _ in modules
+    }
+    return Header(tensors, {}, {}), readings
+
+
+@pytest.mark.parametrize(
+    ("modules", "broken", "held"),
+    [
+        ([("blocks.0.query", 8), ("blocks.1.query", 8)], 0, 2),
+        ([("blocks.0.query", 16), ("blocks.3.query", 16)], 0, 2),
+        ([("blocks.0.query", 8), ("blocks.2.query", 8)], 0, 1),  # some of four blocks
+        ([("blocks.0.query", 8), ("blocks.1.query", 16)], 1, 1),  # of no one model
+        ([("blocks.0.query", 12), ("blocks.4.query", 12)], 2, 0),
+        ([("blocks.0.key", 12)], 0, 0),
+    ],
+)
+def test_each_size_of_a_family_is_one_of_it(
+    modules: list[tuple[str, int]], broken: int, held: int
+) -> None:
+    assert evidence(FAMILY, *file_of(*modules))[:2] == (-broken, held)
+
+
+def test_names_of_its_own_inside_blocks() -> None:
+    assert names_itself(FAMILY, *file_of(("blocks.7.audio.gate", 3)))
+    assert not names_itself(FAMILY, *file_of(("blocks.7.key", 3)))
+    assert not names_itself(FAMILY, *file_of(("blocks.7.query", 8)))  # no model is so deep
