@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from lora_convert.errors import AmbiguousCheckpointError, CheckpointNotFoundError
 from lora_convert.operations.runs import runs_in
+from lora_convert.storage.compacted import exists
 
 if TYPE_CHECKING:
     from lora_convert.operations.runs import Run
@@ -23,7 +24,7 @@ def resolved(path: str) -> str:
     address that names no checkpoint of a run is a CheckpointNotFoundError.
     """
     address, at, word = path.rpartition("@")
-    if not at or not address or os.path.lexists(path):
+    if not at or not address or exists(path):
         return path
     runs = _runs_at(address)
     if not runs:

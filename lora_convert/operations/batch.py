@@ -23,9 +23,12 @@ from lora_convert.operations.selecting import Selector, selected
 from lora_convert.operations.sharing import PIPELINES
 from lora_convert.operations.tasks import PIPELINE, Outcome, Task, failure, tasks_of
 from lora_convert.storage import journal
+from lora_convert.storage.compacted import as_before, exists
+from lora_convert.storage.folders import is_state
 from lora_convert.storage.leftovers import remove_leftovers
 from lora_convert.storage.locks import LOCK, held
 from lora_convert.storage.parents import made_folder
+from lora_convert.storage.recipes import status_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -87,7 +90,7 @@ def plan_batch(paths: Iterable[str], wanted: Wanted) -> list[RunPlan]:
 
 def _runs(path: str) -> list[Run]:
     address, at, _ = path.rpartition("@")
-    if at and not os.path.lexists(path):
+    if at and not exists(path):
         run, source = run_at(address), resolved(path)
         chosen = tuple(one for one in run.checkpoints if one.source == source)
         return [run._replace(checkpoints=chosen, final=None if chosen else run.final)]
@@ -201,27 +204,29 @@ def _base_folder(name: str) -> str:
 
 
 def _states(path: str) -> list[list[Any]]:
-    """Of a file, or of all files directly in a folder and one below it; what goes meanwhile has none."""
+    """Of a file, or of all files directly in a folder and one below it; what goes meanwhile has none.
+
+    Of compacted files as they were before; a trainer's state is nothing that anything is made of.
+    """
     if not os.path.isdir(path):
         return [_state(path)]
     found = [os.path.join(path, name) for name in _names(path)]
     inner = [os.path.join(folder, name) for folder in found for name in _names(folder)]
-    return [_state(file) for file in (*found, *inner) if os.path.isfile(file)]
+    return [_state(file) for file in (*found, *inner) if exists(file) and not os.path.isdir(file)]
 
 
 def _names(folder: str) -> list[str]:
     try:
-        return sorted(os.listdir(folder))
+        return sorted(name for name in as_before(os.listdir(folder)) if not is_state(name))
     except OSError:
         return []
 
 
 def _state(path: str) -> list[Any]:
     try:
-        status = os.stat(path)
-    except OSError:
+        return [os.path.abspath(path), *status_of(path)]
+    except (OSError, InputError):
         return [path]
-    return [os.path.abspath(path), status.st_size, status.st_mtime_ns]
 
 
 def run_batch(plans: Iterable[RunPlan], doing: Doing) -> Iterator[Outcome]:

@@ -19,6 +19,7 @@ from lora_convert.errors import (
 )
 from lora_convert.formats import COMPONENTS
 from lora_convert.storage.checkpoint import Checkpoint
+from lora_convert.storage.compacted import exists
 from lora_convert.storage.distributed import check_not_distributed
 from lora_convert.storage.folders import (
     WeightFiles,
@@ -75,11 +76,11 @@ def open_adapter(
         raise OptionError("architecture", architecture, choices=tuple(ARCHITECTURES))
     if component is not None and component not in COMPONENTS:
         raise OptionError("component", component, choices=COMPONENTS)
-    if "@" in path and not os.path.lexists(path):
+    if "@" in path and not exists(path):
         from lora_convert.operations.addresses import resolved
 
         path = resolved(path)
-    if not os.path.lexists(path):
+    if not exists(path):
         raise CheckpointNotFoundError(path)
     if os.path.isdir(path):
         return _Folder(path, architecture, component).opened(own_name)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from lora_convert.errors import InputError
 from lora_convert.operations.pieces import Given
 from lora_convert.storage.documents import read_document
+from lora_convert.storage.recipes import status_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -60,8 +61,11 @@ def provenance(
         "revision": plan.base.revision,
     }
     if hashes:
-        own, theirs = _files(plan)
-        source["files"] = {os.path.basename(path): hashes(path) for path in own}
+        _, theirs = _files(plan)
+        source["files"] = {
+            os.path.basename(file.path): file.digest or hashes(file.path)
+            for file in plan.opened.checkpoint.files
+        }
         base["files"] = {os.path.relpath(path, plan.base.path): hashes(path) for path in theirs}
     weights = [piece for piece in plan.pieces if piece.content.name.endswith(_WEIGHTS)]
     document = {
@@ -114,11 +118,8 @@ def fingerprint(plan: PipelinePlan, adapter_hash: str) -> str:
 def _states(plan: PipelinePlan) -> list[Any]:
     """Name, size and time of each file of the base: read in no time, and changed when it is."""
     own, theirs = _files(plan)
-    states = []
-    for path in (*theirs, *(own if plan.counts.own else ())):
-        status = os.stat(path)
-        states.append([os.path.basename(path), status.st_size, status.st_mtime_ns])
-    return sorted(states)
+    paths = (*theirs, *(own if plan.counts.own else ()))
+    return sorted([os.path.basename(path), *status_of(path)] for path in paths)
 
 
 def _files(plan: PipelinePlan) -> tuple[list[str], list[str]]:

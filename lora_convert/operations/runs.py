@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lora_convert.errors import CheckpointNotFoundError, InputError
 from lora_convert.operations.run_layouts import LAYOUTS, MADE_HERE
+from lora_convert.storage.compacted import before, exists
 from lora_convert.storage.documents import CONFIG, read_document
 from lora_convert.storage.folders import SUFFIXES, is_weights, natural
 from lora_convert.storage.pipelines import INDEX_NAME
@@ -111,7 +112,8 @@ class _Folder:
     def checkpoints(self, layout: Layout, place: Place) -> Iterator[tuple[str, RunCheckpoint]]:
         """What lies in one place under the names that a layout gives it."""
         for entry in self._entries(place.folder):
-            match = place.names.fullmatch(entry.name)
+            name = before(entry.name)
+            match = place.names.fullmatch(name)
             if match is None or entry.is_dir() == (place.kind == "file"):
                 continue
             if place.kind != "file" and not self._is_one(layout, place, entry):
@@ -120,8 +122,8 @@ class _Folder:
             yield (
                 found.get("name") or "",
                 RunCheckpoint(
-                    path=os.path.join(self.path, place.folder, entry.name),
-                    name=entry.name,
+                    path=os.path.join(self.path, place.folder, name),
+                    name=name,
                     step=_number(found.get("step")),
                     epoch=_number(found.get("epoch")),
                     modified=self._modified(entry, place),
@@ -158,7 +160,7 @@ class _Folder:
                     entry
                     for entry in sorted(_scanned(path, needed=not folder), key=_safetensors_first)
                     if not entry.name.startswith(".") and entry.name not in MADE_HERE
-                    if entry.name.endswith(SUFFIXES) or entry.is_dir()
+                    if before(entry.name).endswith(SUFFIXES) or entry.is_dir()
                     if not entry.is_symlink() or self._is_inside(entry.path)
                 ]
         return self._listed[folder]
@@ -170,7 +172,7 @@ class _Folder:
     def _is_one(self, layout: Layout, place: Place, entry: os.DirEntry[str]) -> bool:
         """Whether a folder holds weights, and is no other tool's."""
         if place.inside:
-            return os.path.isfile(os.path.join(entry.path, *place.inside.split("/")))
+            return exists(os.path.join(entry.path, *place.inside.split("/")))
         names = self._names(entry)
         if INDEX_NAME in names or not layout.others.isdisjoint(names):
             return False
@@ -200,7 +202,7 @@ class _Folder:
             path = os.path.join(self.path, layout.final_folder)
             if self._is_inside(path) and os.path.isdir(path):
                 return path if any(map(is_weights, os.listdir(path))) else None
-        present = {entry.name for entry in self._entries("") if not entry.is_dir()}
+        present = {before(entry.name) for entry in self._entries("") if not entry.is_dir()}
         wanted = (stem.format(name) + end for stem in layout.final_files for end in SUFFIXES)
         found = next((file for file in wanted if file in present), None)
         return os.path.join(self.path, found) if found else None

@@ -20,6 +20,7 @@ from lora_convert.operations.destination import (
     stem_of,
 )
 from lora_convert.operations.opening import open_adapter
+from lora_convert.storage.compacted import exists
 from lora_convert.storage.distributed import check_not_distributed
 from lora_convert.storage.folders import parts_of, ranked_weights, subfolders_with_weights
 
@@ -50,7 +51,7 @@ def sources_of(
 
 
 def _without_address(path: str) -> str:
-    if "@" not in path or os.path.lexists(path):
+    if "@" not in path or exists(path):
         return path
     from lora_convert.operations.addresses import resolved
 

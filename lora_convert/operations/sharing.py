@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from lora_convert.storage import compacted
+
 PIPELINES = "checkpoint_pipelines"
 """Folder of a run's pipelines, a subfolder each."""
 FINAL = "final_pipeline"
@@ -12,8 +14,8 @@ LORAS = "checkpoint_loras"
 """Folder of a run of LoRA files made of its checkpoints."""
 SHARED = ".shared"
 """Folder among them of what is theirs together."""
-BASES = "compacted_bases"
-"""Folder of a run of the bases that its compacted checkpoints are rebuilt from."""
+BASES = compacted.BASES
+"""Folder of a run of what its compacted checkpoints are rebuilt from: a store."""
 TRASH = ".trash"
 """Folder of a run of what was pruned and can still be had back."""
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lora_convert.errors import CheckpointNotFoundError, CorruptCheckpointError
 from lora_convert.header import Header
+from lora_convert.storage.compacted import exists
 from lora_convert.storage.files import SourceFile
 from lora_convert.storage.folders import NO_FILES, weight_files
 from lora_convert.storage.kinds import kind_of
@@ -132,9 +133,7 @@ class Checkpoint:
 
     def is_source(self, path: str) -> bool:
         """Whether `path` is one of the files."""
-        return any(
-            os.path.exists(path) and os.path.samefile(path, file.path) for file in self.files
-        )
+        return any(file.is_at(path) for file in self.files)
 
     def close(self) -> None:
         """Close all files."""
@@ -150,12 +149,21 @@ class Checkpoint:
 
 def _opened(path: str, weights: WeightFiles) -> SourceFile:
     try:
-        return SourceFile(path)
+        return _file(path)
     except CheckpointNotFoundError as error:
         if path == weights.path:
             raise
         problem = f"its shard {os.path.basename(path)!r} is not there"
         raise CorruptCheckpointError(weights.path, problem, hint=_AGAIN) from error
+
+
+def _file(path: str) -> SourceFile:
+    """A file as it is, or rebuilt where only its recipe is there."""
+    if not os.path.lexists(path) and exists(path):
+        from lora_convert.storage.rebuilt import RebuiltFile
+
+        return RebuiltFile.of(path)
+    return SourceFile(path)
 
 
 def _check_promises(weights: WeightFiles, header: Header) -> None:

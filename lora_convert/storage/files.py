@@ -26,6 +26,9 @@ _FLAGS = (
 class SourceFile:
     """A regular file, open for reading; knows when it is changed under the reader."""
 
+    digest = ""
+    """Its SHA-256, where that is known without reading it."""
+
     def __init__(self, path: str) -> None:
         self.path = path
         self.descriptor = -1
@@ -71,6 +74,10 @@ class SourceFile:
             yield block
             start += len(block)
             size -= len(block)
+
+    def is_at(self, path: str) -> bool:
+        """Whether `path` is this file, by any of its names."""
+        return os.path.exists(path) and os.path.samefile(path, self.path)
 
     def check_unchanged(self) -> None:
         """Raise CorruptCheckpointError where the file changed since it was opened."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 from lora_convert.errors import CheckpointNotFoundError, CorruptCheckpointError
+from lora_convert.storage.compacted import as_before
 from lora_convert.storage.documents import read_document
 from lora_convert.storage.leftovers import is_temporary
 
@@ -141,9 +142,12 @@ def natural(name: str) -> list[tuple[int, str]]:
 
 
 def names_in(folder: str) -> list[str]:
-    """What lies in a folder, left-overs apart; CheckpointNotFoundError where it cannot be listed."""
+    """What lies in a folder, left-overs apart, compacted files under their own names.
+
+    CheckpointNotFoundError where it cannot be listed.
+    """
     try:
-        return [name for name in os.listdir(folder) if not is_temporary(name)]
+        return as_before([name for name in os.listdir(folder) if not is_temporary(name)])
     except OSError as error:
         raise CheckpointNotFoundError(
             folder, f"{folder}: cannot be listed: {error.strerror}"
@@ -174,7 +178,7 @@ def _sharded(index: str) -> WeightFiles:
         raise CorruptCheckpointError(index, "has no weight_map")
     folder = os.path.dirname(index)
     for name in names.values():
-        if not isinstance(name, str) or not _is_plain(name):
+        if not isinstance(name, str) or not is_plain(name):
             raise CorruptCheckpointError(
                 index,
                 f"its weight_map names {name!r}",
@@ -193,7 +197,7 @@ def _sharded_if_sound(index: str) -> WeightFiles:
         return WeightFiles(index, (), (), "sharded {}")
 
 
-def _is_plain(name: str) -> bool:
+def is_plain(name: str) -> bool:
     """Whether a name is a file's, under the rules of POSIX and Windows alike."""
     return (
         bool(name)

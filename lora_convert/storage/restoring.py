@@ -1,0 +1,91 @@
+"""Writing a compacted file again, byte for byte, and letting go of what stood in its place."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Collection, Iterator
+from contextlib import closing
+
+from lora_convert.errors import CorruptCheckpointError
+from lora_convert.storage.atomic import check_space, staged_file, sync, sync_folder
+from lora_convert.storage.compacted import BASES, RECIPE, before, recipe_of
+from lora_convert.storage.files import BLOCK, SourceFile
+from lora_convert.storage.flushing import Flushing
+from lora_convert.storage.hashes import hash_of, hash_written
+from lora_convert.storage.positions import write_at
+from lora_convert.storage.rebuilt import RebuiltFile
+from lora_convert.storage.recipes import Recipe, read_recipe
+from lora_convert.storage.store import KNOWN, entries, unused
+
+
+def recipes_below(folder: str) -> Iterator[str]:
+    """Paths of the compacted files in a folder and below it; links are not followed."""
+    for place, folders, names in os.walk(folder):
+        folders.sort()
+        yield from (os.path.join(place, before(n)) for n in sorted(names) if n.endswith(RECIPE))
+
+
+def read_recipe_of(path: str) -> Recipe:
+    """The recipe that stands for a file. Errors as of `SourceFile` and `read_recipe`."""
+    with closing(SourceFile(recipe_of(path))) as file:
+        recipe, _ = read_recipe(file)
+    return recipe
+
+
+def restore(path: str, progress: Callable[[int], None] = lambda done: None) -> None:
+    """Make a compacted file whole: its bytes, mode and time; recipe and adapter go after that.
+
+    Where the file is there already, whole, only they go. CorruptCheckpointError where what it is rebuilt
+    from is gone or changed, DestinationExistsError where another file has its name.
+    """
+    with closing(RebuiltFile.of(path)) as rebuilt:
+        if not _is_there(rebuilt):
+            _write(rebuilt, progress)
+        for name in (recipe_of(path), *rebuilt.beside):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(name)
+    sync_folder(os.path.dirname(path))
+
+
+def _is_there(rebuilt: RebuiltFile) -> bool:
+    """Whether a run that was killed, or a copy, has brought the file back already."""
+    if not os.path.isfile(rebuilt.path) or os.path.getsize(rebuilt.path) != rebuilt.size:
+        return False
+    with closing(SourceFile(rebuilt.path)) as file:
+        return hash_of(file) == rebuilt.digest
+
+
+def _write(rebuilt: RebuiltFile, progress: Callable[[int], None]) -> None:
+    recipe = rebuilt.recipe
+    check_space(os.path.dirname(rebuilt.path), recipe.size)
+    with staged_file(rebuilt.path, recipe.size) as (descriptor, staged):
+        for at in range(0, recipe.size, BLOCK):
+            block = rebuilt.read(at, min(BLOCK, recipe.size - at))
+            write_at(descriptor, block, at)
+            progress(len(block))
+        rebuilt.check_unchanged()
+        with Flushing(descriptor):
+            found = hash_written(descriptor)
+        if found != recipe.digest:
+            raise CorruptCheckpointError(
+                rebuilt.path,
+                "cannot be restored: what it is rebuilt from gives other bytes",
+                why="a file of the base was changed, or the disk is failing; nothing was removed",
+                hint=f"get the base again, and give it with --base, after moving away {BASES}",
+            )
+        os.chmod(staged.path, recipe.mode)
+        os.utime(staged.path, ns=(recipe.mtime_ns, recipe.mtime_ns))
+        sync(descriptor)
+        staged.publish(replace=False)
+
+
+def sweep(folder: str, needed: Collection[str]) -> None:
+    """Remove from a store of bases what no recipe needs any more, and the store where nothing is left."""
+    for entry in unused(folder, needed):
+        os.unlink(entry.path)
+    if not entries(folder):
+        with contextlib.suppress(OSError):  # not there, or with something in it that is not ours
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(os.path.join(folder, KNOWN))
+            os.rmdir(folder)
