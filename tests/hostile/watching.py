@@ -68,7 +68,7 @@ _CHANGING = frozenset({
     "tempfile.mkstemp",
 })  # fmt: skip
 """Harmless within the folder that may be written to."""
-_FOREIGN_CALLS = frozenset({"renameat2", "renamex_np"})
+_FOREIGN_CALLS = frozenset({"renameat2", "renameatx_np"})
 
 
 class Watched(NamedTuple):

@@ -280,7 +280,7 @@ def test_folders_replace_nothing_that_appears_at_the_last_moment(
 def test_names_are_not_taken_where_the_system_has_no_call_for_it(
     links: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def no_links(*names: str) -> None:
+    def no_links(*names: str, **more: object) -> None:
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(renaming, "_rename_exclusively", lambda path, target: errno.ENOSYS)
