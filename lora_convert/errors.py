@@ -20,6 +20,7 @@
     │   ├── DestinationExistsError            exit 5   also FileExistsError
     │   ├── NotEnoughSpaceError               exit 1   also OSError
     │   ├── LockedError                       exit 5
+    │   ├── NotMovedError                     exit 5
     │   └── VerificationError                 exit 1
     ├── OptionError                           exit 2   also ValueError
     ├── HubError                              exit 1   also OSError
@@ -285,6 +286,19 @@ class LockedError(OutputError):
             why=f"process {pid} on {host} holds its lock" if pid and host else "",
             hint="wait until it has ended, then run the command again",
         )
+
+
+class NotMovedError(OutputError):
+    """A file or folder that was to be moved away, or back, is not what was meant, and stays."""
+
+    exit_code = EXIT_REFUSED
+
+    def __init__(
+        self, path: str, problem: str, *, hint: str = "look at what lies there, then run it again"
+    ) -> None:
+        self.path = path
+        self.problem = problem
+        super().__init__(f"{path}: left as it is: {problem}", hint=hint)
 
 
 class VerificationError(OutputError):

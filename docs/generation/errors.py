@@ -22,7 +22,10 @@ from unittest import mock
 from generation.markdown import check_all, check_same, page, table
 from lora_convert import errors
 from lora_convert.cli import main
+from lora_convert.operations.sharing import TRASH
 from lora_convert.planning import LossKind
+from lora_convert.storage.identity import state_of
+from lora_convert.storage.trash import Trash
 from tests.docs.workbench import build
 
 EXITS = {
@@ -78,6 +81,21 @@ def _another_batch() -> AbstractContextManager[object]:
     folder = Path("outputs", "shoes", "checkpoint_pipelines")
     folder.mkdir(exist_ok=True)
     return held(os.fspath(folder))
+
+
+@contextlib.contextmanager
+def _a_link_in_the_way() -> Iterator[None]:
+    """Another folder under the name of that from which something was put in the trash."""
+    run = Path("outputs", "shoes")
+    names = {"checkpoints/checkpoint-500": state_of(str(run / "checkpoints" / "checkpoint-500"))}
+    trash = Trash(os.fspath(run), TRASH)
+    item = trash.put(names, why="an older checkpoint", command="prune")
+    (run / "checkpoints").rename(run / "elsewhere")
+    (run / "checkpoints").symlink_to("elsewhere")
+    yield
+    (run / "checkpoints").unlink()
+    (run / "elsewhere").rename(run / "checkpoints")
+    trash.undo(item.id)
 
 
 def _unreachable() -> AbstractContextManager[object]:
@@ -160,6 +178,12 @@ CASES = {
         "Wait for the other batch, or end it: what it has finished stays, and the lock goes with its"
         " process.",
         given=_another_batch,
+    ),
+    "NotMovedError": Case(
+        "lora-convert trash undo outputs/shoes",
+        "Nothing is moved through a link, onto another disk, or if it has changed since that was planned."
+        " Put the folder itself there, or look at the plan again.",
+        given=_a_link_in_the_way,
     ),
     "VerificationError": Case(
         "lora-convert to-diffusers trouble/large-values.safetensors --dtype fp16 -o small.safetensors",

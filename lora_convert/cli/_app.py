@@ -24,6 +24,7 @@ COMMANDS = {
     "merge": ("merge", "Merge LoRAs into a checkpoint of one file, or into a component."),
     "verify": ("verify", "Do two files, in any formats, act alike?"),
     "runs": ("runs", "Training runs: their checkpoints, losses and sizes."),
+    "trash": ("trash", "What was pruned from a run: list it, undo it, empty it."),
     "formats": ("formats", "Formats, architectures, algorithms, and what converts to what."),
 }
 """Name to module and one line of help."""

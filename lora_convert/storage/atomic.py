@@ -35,9 +35,9 @@ _FLAGS = (
 )
 Creator: TypeAlias = Callable[[str], int | None]
 """Makes a file or folder and gives its descriptor: -1 where there are none, None where it is gone again."""
-_NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP}
+NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP}
 """What file systems answer that cannot sync a folder."""
-_NOT_OURS = {errno.EACCES, errno.EPERM, errno.EROFS} | _NO_FOLDER_SYNC
+_NOT_OURS = {errno.EACCES, errno.EPERM, errno.EROFS} | NO_FOLDER_SYNC
 """What is answered for files that are another's to bring to the disk."""
 _TRIES = 100
 """To make a temporary; one is enough unless another run cleans the folder in the same moment."""
@@ -272,7 +272,7 @@ def sync_folder(folder: str) -> None:
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno not in _NO_FOLDER_SYNC:
+        if error.errno not in NO_FOLDER_SYNC:
             raise
     finally:
         os.close(descriptor)
