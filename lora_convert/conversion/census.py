@@ -99,15 +99,18 @@ def _owners() -> dict[str, list[str]]:
     return owners
 
 
-def _owners_of(text: str, owners: Mapping[str, list[str]]) -> list[str]:
-    """The architectures that have a module whose name stands in a key's skeleton."""
+def _owners_of(text: str, owners: Mapping[str, list[str]]) -> set[str]:
+    """The architectures that have a module whose name stands in a key's skeleton, after any prefix.
+
+    ``transformer.blocks`` may be a component and its blocks, or ``transformer_blocks``.
+    """
     flat = text.translate(_JOINTS) + "_"
     ends = [at for at, letter in enumerate(flat) if letter == "_"]
+    found: set[str] = set()
     for start in (0, *(end + 1 for end in ends[:_LONGEST_PREFIX])):
-        for end in reversed(ends):
-            if end > start and (found := owners.get(flat[start:end])):
-                return found
-    return []
+        names = (owners.get(flat[start:end]) for end in reversed(ends) if end > start)
+        found.update(next(filter(None, names), ()))
+    return found
 
 
 def _count(bound: Spelling, groups: list[Group], *, wrapped: bool) -> Count:

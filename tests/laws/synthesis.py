@@ -11,7 +11,16 @@ from lora_convert.architectures import ARCHITECTURES, Component, Row, fill
 from lora_convert.operations.adapters import AdapterArrays, ModuleArrays
 
 WIDTH = 8
+INPUTS = WIDTH + 2
 DEPTH = 2
+
+
+def parts(architecture: str) -> list[Component]:
+    """The components of an architecture, but one of those of one shape: no name tells them apart."""
+    found: dict[tuple[Row, ...], Component] = {}
+    for component in ARCHITECTURES[architecture].components:
+        found.setdefault(component.rows, component)
+    return list(found.values())
 
 
 def module_names(row: Row, namespace: str = "diffusers") -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -23,11 +32,21 @@ def module_names(row: Row, namespace: str = "diffusers") -> Iterator[tuple[str, 
 
 def heights(row: Row) -> tuple[int, ...]:
     """Rows of each of a row's Diffusers modules."""
+    if row.growth:
+        return (round(row.growth * INPUTS),)
     return tuple(WIDTH * len(chunks) for chunks in row.chunks)
 
 
+def blocks(row: Row, component: Component) -> Iterator[tuple[str, ...]]:
+    """The numbers of a row's modules, two blocks deep; of rows with one native name each has one block."""
+    sharing = [other for other in component.rows if other.native == row.native]
+    for numbers in product("01", repeat=row.diffusers[0].count("{}") if row.diffusers else 0):
+        if not row.growth or numbers[-1] == f"{sharing.index(row)}":
+            yield numbers
+
+
 def _kernel(row: Row) -> tuple[int, ...]:
-    if row.kind == "linear":
+    if row.kind == "linear" or not row.diffusers:
         return ()
     pointwise = row.diffusers[0].endswith(("proj_in", "proj_out", "conv_shortcut"))
     return (1, 1) if pointwise else (3, 3)
@@ -40,7 +59,7 @@ def _modules(
         kernel = _kernel(row)
         groups: dict[tuple[str, ...], list[tuple[str, int]]] = {}
         for pattern, height in zip(row.diffusers, heights(row), strict=True):
-            for numbers in product("01", repeat=pattern.count("{}")):
+            for numbers in blocks(row, component):
                 groups.setdefault(numbers, []).append((fill(pattern, numbers), height))
         for members in groups.values():
             # parts of one native module have one scale, unless mixed
@@ -50,7 +69,7 @@ def _modules(
                     rank, scale = int(rng.integers(1, 5)), float(rng.choice([0.3, 1.0, 1.7]))
                 tail = (1, 1) if kernel else ()
                 tensors = {
-                    "down": rng.standard_normal((rank, WIDTH + 2, *kernel)).astype(dtype),
+                    "down": rng.standard_normal((rank, INPUTS, *kernel)).astype(dtype),
                     "up": rng.standard_normal((height, rank, *tail)).astype(dtype),
                 }
                 if algorithm == "dora":
@@ -71,7 +90,7 @@ def adapter(
     rng = np.random.default_rng(seed)
     chosen = [
         component
-        for component in ARCHITECTURES[architecture].components
+        for component in parts(architecture)
         if components is None or component.name in components
     ]
     modules = [

@@ -9,7 +9,7 @@ import pytest
 from lora_convert.architectures import ARCHITECTURES
 from lora_convert.conversion.spelling import spelling
 from lora_convert.formats import FORMATS
-from tests.laws.synthesis import module_names
+from tests.laws.synthesis import module_names, parts
 
 PAIRS = list(product(FORMATS, ARCHITECTURES))
 
@@ -22,7 +22,7 @@ def test_every_key_reads_back_as_what_it_was_spelled_from(
     namespace = bound.format.namespace_for(architecture_name)
     keys: dict[str, tuple[str, str, str]] = {}
     roles = dict.fromkeys(e.role for e in bound.format.endings if not e.foreign)
-    for component in ARCHITECTURES[architecture_name].components:
+    for component in parts(architecture_name):
         for row in component.rows:
             for name, _ in module_names(row, namespace):
                 for role in roles:
@@ -34,8 +34,8 @@ def test_every_key_reads_back_as_what_it_was_spelled_from(
                         name,
                         role,
                     )
-                    assert key not in keys, f"{key} stands for {keys[key]} too"
-                    keys[key] = (component.name, name, role)
+                    place = (component.name, name, role)
+                    assert keys.setdefault(key, place) == place
 
 
 @pytest.mark.parametrize(("format_name", "architecture_name"), PAIRS)
@@ -43,13 +43,16 @@ def test_every_namespace_is_read_and_keeps_its_name(
     format_name: str, architecture_name: str
 ) -> None:
     bound = spelling(format_name, architecture_name)
-    for component in ARCHITECTURES[architecture_name].components:
+    for component in parts(architecture_name):
         for row in component.rows:
-            for namespace in ("diffusers", "native", "model"):
+            for namespace in ("diffusers", "native", "original", "model"):
                 for name, _ in module_names(row, namespace):
-                    reading = bound.parse(bound.spell(component.name, name, "down"))
+                    key = bound.spell(component.name, name, "down")
+                    reading = bound.parse(key)
                     assert reading is not None
-                    assert (reading.component, reading.module) == (component.name, name)
+                    assert reading.component == component.name
+                    # two names are one where underscores join their words
+                    assert bound.spell(reading.component, reading.module, "down") == key
 
 
 @pytest.mark.parametrize("architecture_name", ARCHITECTURES)
@@ -57,7 +60,7 @@ def test_flattened_names_are_unambiguous_inside_an_architecture(architecture_nam
     seen: dict[tuple[str, str], set[str]] = {}
     for component in ARCHITECTURES[architecture_name].components:
         for row in component.rows:
-            for namespace in ("diffusers", "native"):
+            for namespace in ("diffusers", "native", "original"):
                 for name, numbers in module_names(row, namespace):
                     flat = (component.name, name.replace(".", "_"))
                     seen.setdefault(flat, set()).add(f"{row.native} {numbers}")
