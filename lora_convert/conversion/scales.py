@@ -77,8 +77,13 @@ def _known_name(config: LoraConfig, name: str) -> str:
     return name
 
 
-def header_configs(header: Header, path: str) -> dict[str, LoraConfig]:
-    """The configurations in a file's metadata, by component."""
+def header_configs(
+    header: Header, path: str, prefixes: Mapping[str, tuple[str, ...]]
+) -> dict[str, LoraConfig]:
+    """The configurations in a file's metadata, by component.
+
+    There they are by what stands before a component's names, which `prefixes` says: several may share one.
+    """
     text = header.metadata.get(HEADER_KEY)
     if text is None:
         return {}
@@ -92,11 +97,16 @@ def header_configs(header: Header, path: str) -> dict[str, LoraConfig]:
     for name, value in fields.items():
         component, dot, field = name.partition(".")
         grouped.setdefault(component if dot else "", {})[field if dot else name] = value
-    return {
+    configs = {
         component: read_config(values, f"{path} ({HEADER_KEY})")
         for component, values in grouped.items()
         if "r" in values or "lora_alpha" in values
     }
+    for component, texts in prefixes.items():
+        said = next((name for text in texts if (name := text.removesuffix(".")) in configs), None)
+        if said is not None:
+            configs.setdefault(component, configs[said])
+    return configs
 
 
 def document_configs(

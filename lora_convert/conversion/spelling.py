@@ -104,7 +104,7 @@ class Spelling:
         self.format = format_
         self.architecture = architecture
         self.name = architecture.name if architecture else None
-        self._prefixes = tuple((*_words(p), name) for p, name in self._all_prefixes())
+        self._prefixes = tuple(self._prefixes_told())
         self._endings = _endings(format_.name)
         self._write_endings: dict[str, Ending] = {}
         for ending in format_.endings:
@@ -131,6 +131,14 @@ class Spelling:
         if self.format.bare:
             yield "", ""
 
+    def _prefixes_told(self) -> Iterator[tuple[str, tuple[str, ...], str, bool]]:
+        """Their text, numbers and component, and whether they tell that one from an architecture's others."""
+        pairs = tuple(self._all_prefixes())
+        named = [prefix for prefix, _ in pairs]
+        for prefix, component in pairs:
+            alone = self.architecture is None or named.count(prefix) == 1
+            yield *_words(prefix), component, bool(component) and alone
+
     def parse(self, key: str) -> Reading | None:
         """What `key` says, or None where this spelling has no such key."""
         text, digits = skeleton(key)
@@ -148,10 +156,12 @@ class Spelling:
 
     def _learn(self, text: str) -> Iterator[Recipe]:
         for match in self._endings.matching(text):
-            for start, numbers, component in self._prefixes:
+            for start, numbers, component, told in self._prefixes:
                 if match.body.startswith(start):
                     literal = tuple(enumerate(numbers))
-                    yield from self._named(match.body[len(start) :], component, literal, match)
+                    name = match.body[len(start) :]
+                    for recipe in self._named(name, component, literal, match):
+                        yield recipe._replace(told=told)
 
     def _named(
         self,
@@ -179,7 +189,7 @@ class Spelling:
             "diffusers",
             ending.role,
             ending.foreign,
-            bool(component),
+            told=False,
         )
         if self.architecture is None:
             if name and (component or not _reserved(name)):
@@ -225,6 +235,11 @@ class Spelling:
         ending = self._write_endings[role]
         if lone:
             ending = next((e for e in self.format.lone_endings if e.role == role), ending)
+        name = module.replace(".", self.format.separator)
+        return f"{self.prefix(component)}{name}{ending.text.format(adapter)}"
+
+    def prefix(self, component: str) -> str:
+        """What is written before the names of a component's modules."""
         prefixes = self._write_prefixes.get(component)
         if prefixes is None:
             able = [name for name, other in FORMATS.items() if component in other.prefixes]
@@ -232,7 +247,7 @@ class Spelling:
                 f"{self.format.title} has no names for {component}",
                 hint=f"--to {' or '.join(able)} can hold it" if able else "give --component",
             )
-        return f"{prefixes[0]}{module.replace('.', self.format.separator)}{ending.text.format(adapter)}"
+        return prefixes[0]
 
 
 @cache

@@ -27,6 +27,7 @@ def write(
 
     `file_name` is the weights file's; several components of a format with parts have one subfolder each.
     """
+    _refuse_shared_names(adapter, target)
     losses = [*_alpha_losses(adapter, target), *_reader_losses(adapter, target)]
     if not target.format.parts:
         metadata = _metadata(adapter, target)
@@ -55,6 +56,20 @@ def _tensors(deltas: Sequence[Delta], target: Spelling, part: str = "") -> dict[
             alpha = delta.scale.alpha_at(rank(delta.tensors))
             named[_key(delta, "alpha", target, part, lone=lone)] = Scalar(_single(alpha), "F32")
     return named
+
+
+def _refuse_shared_names(adapter: Adapter, target: Spelling) -> None:
+    """Two components of one shape can have one prefix, of which a file holds one component."""
+    modules: dict[str, str] = {}
+    for delta in adapter.deltas:
+        name = target.prefix(delta.component) + delta.module
+        other = modules.setdefault(name, delta.component)
+        if other != delta.component:
+            raise NotExpressibleError(
+                f"{target.format.title} has the same names for {other} and {delta.component}",
+                why="who loads a file says which of them it is for",
+                hint="write a file of each, for example from the subfolders that --to peft makes",
+            )
 
 
 def _key(delta: Delta, role: str, target: Spelling, part: str, *, lone: bool) -> str:
@@ -101,7 +116,7 @@ def _metadata(adapter: Adapter, target: Spelling) -> dict[str, str]:
     """``format: pt``, what travelled with the adapter, and the format's own."""
     metadata = {**adapter.metadata, "format": "pt"}
     if target.format.scale_in == "header":
-        metadata[HEADER_KEY] = _header_document(adapter)
+        metadata[HEADER_KEY] = _header_document(adapter, target)
     if target.format.metadata:
         ranks = tuple(rank(delta.tensors) for delta in adapter.deltas)
         alphas = tuple(
@@ -133,14 +148,13 @@ def _config(deltas: Sequence[Delta], *, flat: bool) -> dict[str, object]:
     )
 
 
-def _header_document(adapter: Adapter) -> str:
+def _header_document(adapter: Adapter, target: Spelling) -> str:
     """An entry for every component that is present: a missing one fails the whole load."""
     fields: dict[str, object] = {}
     for component in adapter.components:
         deltas = [delta for delta in adapter.deltas if delta.component == component]
-        fields |= {
-            f"{component}.{name}": value for name, value in _config(deltas, flat=True).items()
-        }
+        prefix = target.prefix(component)
+        fields |= {f"{prefix}{name}": value for name, value in _config(deltas, flat=True).items()}
     return json.dumps(fields, sort_keys=True)
 
 

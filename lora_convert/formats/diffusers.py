@@ -39,7 +39,11 @@ DIFFUSERS = Format(
     title="Diffusers (pytorch_lora_weights.safetensors)",
     separator=".",
     namespace="diffusers",
-    prefixes={component: (f"{component}.",) for component in COMPONENTS},
+    # WanLoraLoaderMixin reads transformer. for both; load_into_transformer_2 says for which
+    prefixes={
+        **{component: (f"{component}.",) for component in COMPONENTS},
+        "transformer_2": ("transformer.", "transformer_2."),
+    },
     bare=True,
     endings=(
         *FACTORS,

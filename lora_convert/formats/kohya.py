@@ -46,6 +46,9 @@ KOHYA = Format(
     prefixes={
         "unet": ("lora_unet_",),
         "transformer": ("lora_unet_",),
+        "transformer_2": ("lora_unet_",),
+        "transformer_ref": ("lora_unet_",),
+        "connectors": ("lora_unet_",),
         "text_encoder": ("lora_te1_",),
         "text_encoder_2": ("lora_te2_",),
         "text_encoder_3": ("lora_te3_",),

@@ -152,7 +152,9 @@ def _adapter(plan: ConversionPlan, header: Header, configs: Mapping[str, str]) -
     documents = {
         part: read_config(json.loads(text), "adapter_config.json") for part, text in configs.items()
     }
-    scales = ScaleSources(None, header_configs(header, plan.destination.path), documents)
+    prefixes = plan.target.format.prefixes_for(plan.origin.architecture)
+    said = header_configs(header, plan.destination.path, prefixes)
+    scales = ScaleSources(None, said, documents)
     return read(header, detection, gather(header, detection), scales)
 
 

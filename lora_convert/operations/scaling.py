@@ -32,7 +32,8 @@ def scale_sources(opened: Opened, gathered: Iterable[Gathered], option: str | No
     if option is not None:
         return ScaleSources(_option(option), {}, {})
     format_ = FORMATS[opened.detection.format or ""]
-    header = header_configs(checkpoint.header, checkpoint.path)
+    prefixes = format_.prefixes_for(opened.detection.architecture)
+    header = header_configs(checkpoint.header, checkpoint.path, prefixes)
     documents = []
     if format_.scale_in != "tensor" and not _covered(modules, header):
         pairs = dict.fromkeys(zip(checkpoint.weights.files, checkpoint.weights.parts, strict=True))
