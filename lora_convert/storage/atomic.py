@@ -20,6 +20,7 @@ from lora_convert.errors import (
     NotEnoughSpaceError,
     OutputError,
 )
+from lora_convert.storage.disk_usage import free_space
 from lora_convert.storage.leftovers import (
     claim,
     open_folder,
@@ -276,19 +277,6 @@ def sync_folder(folder: str) -> None:
             raise
     finally:
         os.close(descriptor)
-
-
-def free_space(folder: str) -> int | None:
-    """Bytes that may still be written to the disk of a folder; None where it does not tell."""
-    try:
-        if hasattr(os, "statvfs"):
-            status = os.statvfs(folder)
-            return status.f_bavail * status.f_frsize if status.f_blocks else None
-        import shutil
-
-        return shutil.disk_usage(folder).free
-    except OSError:
-        return None
 
 
 def check_space(folder: str, needed: int) -> None:
