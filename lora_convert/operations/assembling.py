@@ -6,14 +6,13 @@ import json
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from lora_convert.errors import DestinationExistsError, OptionError
 from lora_convert.operations.pieces import Given, Piece
 from lora_convert.operations.provenance import (
-    METADATA_NAME,
     Told,
     files_of,
     is_whole,
@@ -21,6 +20,7 @@ from lora_convert.operations.provenance import (
     read_provenance,
 )
 from lora_convert.operations.reading import check_finite
+from lora_convert.operations.sharing import METADATA_NAME
 from lora_convert.planning import TensorFile, TextFile
 from lora_convert.storage.atomic import check_space, staged_file, staged_folder, sync, sync_folder
 from lora_convert.storage.files import SourceFile
@@ -67,6 +67,19 @@ class Assembled(NamedTuple):
         """The documented fields."""
         fields = {key: value for key, value in self._asdict().items() if key != "plan"}
         return {**self.plan, **fields, "placed": dict(self.placed)}
+
+
+class Need(NamedTuple):
+    """What a piece takes of the disk."""
+
+    own: int
+    """Bytes for this pipeline alone."""
+    shared: int = 0
+    """Bytes in the store of its run."""
+    name: str = ""
+    """What is the same for pipelines of one run that have it in common."""
+    stored: bool = False
+    """Whether it is in the store already."""
 
 
 class Assembly(NamedTuple):
@@ -127,22 +140,30 @@ class Assembly(NamedTuple):
 
     def cost(self) -> int:
         """Bytes that the disk would take now, the store's included."""
-        folder = os.path.dirname(os.path.abspath(self.plan.output))
-        return sum(self._cost(piece, folder) for piece in self.plan.pieces)
+        needs = [*self.needs()]
+        return sum(need.own + (0 if need.stored else need.shared) for need in needs)
 
-    def _cost(self, piece: Piece, folder: str) -> int:
+    def needs(self) -> Iterator[Need]:
+        """What each piece would take of the disk."""
+        folder = os.path.dirname(os.path.abspath(self.plan.output))
+        return (self._need(piece, folder) for piece in self.plan.pieces)
+
+    def _need(self, piece: Piece, folder: str) -> Need:
         content, link = piece.content, self.plan.options.link
-        if isinstance(content, TextFile) or content.size < _DOCUMENT:
-            return content.size
+        small = isinstance(content, Given) and content.size < _DOCUMENT
+        if small or isinstance(content, TextFile):
+            return Need(content.size)
         if self.store is None or not piece.common:
             linked = isinstance(content, Given) and method_for(content.path, folder, link) != "copy"
-            return 0 if linked else content.size
+            return Need(0 if linked else content.size)
         if isinstance(content, Given):
-            there = find(self.store, known_digest(self.store, content.path) or "-", content.size)
+            name, digest = content.path, known_digest(self.store, content.path)
+            there = find(self.store, digest or "-", content.size)
         else:
             recipe = self._recipe(content, lambda path: known_digest(self.store or "", path))
-            there = made_before(self.store, recipe) if recipe else None
-        return (0 if there else content.size) + (0 if self._links(folder) else content.size)
+            name, there = content.name, made_before(self.store, recipe) if recipe else None
+        own = 0 if self._links(folder) else content.size
+        return Need(own, content.size, name, there is not None)
 
     def _links(self, folder: str) -> bool:
         """Whether entries of the store come into the pipeline without being copied."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lora_convert.errors import InputError
 from lora_convert.operations.pieces import Given
+from lora_convert.operations.sharing import METADATA_NAME
 from lora_convert.storage.documents import read_document
 from lora_convert.storage.recipes import status_of
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from lora_convert.operations.opening import Opened
     from lora_convert.operations.pipeline import PipelinePlan
 
-METADATA_NAME = "checkpoint_metadata.json"
 _WEIGHTS = ".safetensors"
 _STEP = re.compile(r"(?:checkpoint|step)[-_]?(?:\d+-)?(\d+)$", re.IGNORECASE)
 _UNINFORMATIVE = re.compile(

@@ -8,17 +8,16 @@ from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from lora_convert.errors import CheckpointNotFoundError
-from lora_convert.formats import FORMATS
 from lora_convert.operations.destination import is_named_after, stem_of
 from lora_convert.operations.run_layouts import MADE_HERE, layout_of
 from lora_convert.operations.runs import runs_in
-from lora_convert.operations.sharing import FINAL, LORAS, PIPELINES
+from lora_convert.operations.sharing import FINAL, LORAS, PIPELINES, TRASH
 from lora_convert.storage.folders import is_state, is_weights
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from lora_convert.operations.runs import Run, RunCheckpoint
+    from lora_convert.operations.runs import Run
 
 _MODEL = re.compile(r"(diffusion_)?(pytorch_)?model(_fsdp)?(_\d+)?(-\d+-of-\d+)?(\.fp16)?\.\w+")
 _STATES = "-state"
@@ -68,23 +67,30 @@ class Sizes(NamedTuple):
 
 def sizes_of(run: Run) -> Sizes:
     """What a run takes: its folder, or its own files where others share that."""
-    alone = run.address == run.path
-    if alone and not layout_of(run.tool).shared:
-        return _sizes([run.path])
-    final = [run.final, _state(run, run.final)] if run.final else []
-    made = [
-        os.path.join(run.path, name) for name in (MADE_HERE if alone else [f"{run.name}-{FINAL}"])
-    ]
-    return _sizes([*(path for one in run.checkpoints for path in _parts(run, one)), *final, *made])
+    return _sizes(own_paths(run))
 
 
 def sizes_by_checkpoint(run: Run) -> dict[str, Sizes]:
     """What each checkpoint takes, by its path."""
-    return {one.path: _sizes(_parts(run, one)) for one in run.checkpoints}
+    return {one.path: _sizes(parts_of(run, one.path)) for one in run.checkpoints}
 
 
-def _parts(run: Run, one: RunCheckpoint) -> tuple[str, str]:
-    return one.path, _state(run, one.path)
+def own_paths(run: Run) -> list[str]:
+    """The files and folders that are a run's: its folder, or its own where others share that."""
+    alone = run.address == run.path
+    if alone and not layout_of(run.tool).shared:
+        return [run.path]
+    weights = [*(one.path for one in run.checkpoints), *([run.final] if run.final else [])]
+    made = (*MADE_HERE, TRASH) if alone else [f"{run.name}-{FINAL}"]
+    return [
+        *(part for path in weights for part in parts_of(run, path)),
+        *(os.path.join(run.path, name) for name in made),
+    ]
+
+
+def parts_of(run: Run, path: str) -> tuple[str, ...]:
+    """A checkpoint, or the last weights, and what lies beside to go on from."""
+    return path, *filter(None, [_state(run, path)])
 
 
 def _state(run: Run, path: str) -> str:
@@ -162,6 +168,8 @@ def _listed(folder: str) -> list[str]:
 
 
 def _beside(stem: str, names: frozenset[str]) -> Iterator[str]:
+    from lora_convert.formats import FORMATS
+
     for format_ in FORMATS.values():
         own = format_.file_name(stem) if is_named_after(format_) else f"{stem}_{format_.name}"
         if own in names:
@@ -170,6 +178,8 @@ def _beside(stem: str, names: frozenset[str]) -> Iterator[str]:
 
 def _inside(names: list[str]) -> Iterator[str]:
     """What was made in a checkpoint's folder: called after its weights, or lying beside others."""
+    from lora_convert.formats import FORMATS
+
     present = frozenset(names)
     stems = {stem_of(name) for name in names if is_weights(name)}
     named = {f.name: f for f in FORMATS.values() if is_named_after(f)}

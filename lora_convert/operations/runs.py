@@ -14,8 +14,7 @@ from lora_convert.errors import CheckpointNotFoundError, InputError
 from lora_convert.operations.run_layouts import LAYOUTS, MADE_HERE
 from lora_convert.storage.compacted import before, exists
 from lora_convert.storage.documents import CONFIG, read_document
-from lora_convert.storage.folders import SUFFIXES, is_weights, natural
-from lora_convert.storage.pipelines import INDEX_NAME
+from lora_convert.storage.folders import INDEX_NAME, SUFFIXES, is_weights, natural
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,6 +16,8 @@ SHARED = ".shared"
 """Folder among them of what is theirs together."""
 BASES = compacted.BASES
 """Folder of a run of what its compacted checkpoints are rebuilt from: a store."""
+METADATA_NAME = "checkpoint_metadata.json"
+"""Document of a pipeline that says what it was made of."""
 TRASH = ".trash"
 """Folder of a run of what was pruned and can still be had back."""
 

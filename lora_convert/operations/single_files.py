@@ -17,8 +17,8 @@ from lora_convert.errors import (
 from lora_convert.storage.atomic import staged_folder, sync_folder
 from lora_convert.storage.checkpoint import Checkpoint
 from lora_convert.storage.documents import read_document
-from lora_convert.storage.folders import weight_files
-from lora_convert.storage.pipelines import INDEX_NAME, is_pipeline
+from lora_convert.storage.folders import INDEX_NAME, weight_files
+from lora_convert.storage.pipelines import is_pipeline
 
 if TYPE_CHECKING:
     from collections.abc import Callable

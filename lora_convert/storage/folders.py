@@ -16,6 +16,8 @@ SUFFIXES = (".safetensors", ".bin", ".pt", ".pth", ".ckpt")
 """What weights files are called, the likelier first; a file's content decides what it is."""
 INDEX = ".index.json"
 """What follows the suffix in the name of a list of shards."""
+INDEX_NAME = "model_index.json"
+"""The document that makes a folder a pipeline."""
 _SHARD = re.compile(r"-\d+-of-\d+(?=\.\w+$)")
 _RANKED = ("adapter_model", "pytorch_lora_weights", "model")
 _DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)

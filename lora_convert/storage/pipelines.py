@@ -8,13 +8,18 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lora_convert.errors import CheckpointNotFoundError, CorruptCheckpointError
 from lora_convert.storage.documents import read_document
-from lora_convert.storage.folders import INDEX, SUFFIXES, WeightFiles, names_in, weight_files
+from lora_convert.storage.folders import (
+    INDEX,
+    INDEX_NAME,
+    SUFFIXES,
+    WeightFiles,
+    names_in,
+    weight_files,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-INDEX_NAME = "model_index.json"
-"""The document that makes a folder a pipeline."""
 _WEIGHTS = re.compile(r"(diffusion_pytorch_model|model|pytorch_model)(\.[\w-]+)??$")
 """Stem of a component's weights, with the variant's name if any (diffusers 0.42, utils/constants.py)."""
 _SHARD = re.compile(r"(-\d+-of-\d+)")

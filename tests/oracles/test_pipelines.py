@@ -16,7 +16,7 @@ from lora_convert.errors import BaseMismatchError
 from lora_convert.operations.assembling import Assembly
 from lora_convert.operations.pieces import Options
 from lora_convert.operations.pipeline import plan_pipeline
-from lora_convert.operations.provenance import METADATA_NAME
+from lora_convert.operations.sharing import METADATA_NAME
 from tests.oracles.acting import adapted_pipeline, saved
 from tests.oracles.tiny_pipelines import picture, save_pipeline
 
