@@ -105,6 +105,10 @@ def _outcomes(
     from lora_convert.operations.losses import needed_losses
 
     plans = [] if watch else plan_batch(runs, wanted)
+    if sum(len(plan.waiting) for plan in plans) > 1:  # of one alone its own task sees
+        from lora_convert.operations.estimating import check_room, estimates
+
+        check_room(estimates(plans))
     folders = dict.fromkeys(plan.run.path for plan in plans) or runs
     with doing(jobs, executor, folders) as do:
         if watch:
