@@ -23,6 +23,7 @@ COMMANDS = {
     "batch": ("batch", "Make pipelines, or LoRA files, of all checkpoints of runs."),
     "merge": ("merge", "Merge LoRAs into a checkpoint of one file, or into a component."),
     "verify": ("verify", "Do two files, in any formats, act alike?"),
+    "space": ("space", "Where the bytes of training runs are, and what would free them."),
     "runs": ("runs", "Training runs: their checkpoints, losses and sizes."),
     "trash": ("trash", "What was pruned from a run: list it, undo it, empty it."),
     "formats": ("formats", "Formats, architectures, algorithms, and what converts to what."),
