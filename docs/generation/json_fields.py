@@ -9,6 +9,7 @@ from typing import Any, get_args
 import lora_convert
 from generation import pipeline_fields
 from generation.markdown import check_same, page, table
+from generation.space_fields import space_section
 from lora_convert.adapter import ScaleSource
 from lora_convert.conversion.detect import Candidate
 from lora_convert.operations.addresses import run_at
@@ -123,6 +124,7 @@ def json_page() -> str:
         "## runs list\n\n" + _fields(listed) + "\n\nOne object for each run.",
         "## runs show\n\n" + _fields(RUN),
         "## runs check\n\n" + _fields(printed.check, pipeline_fields.CHECK),
+        space_section(),
         "## An error\n\n" + _fields({"error": {}}),
         "## formats\n\nThe tables of [formats](formats.md): "
         + ", ".join(f"`{name}`" for name in catalogue().as_json())

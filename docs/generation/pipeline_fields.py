@@ -66,15 +66,15 @@ class Printed:
         with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
             base = write_base(Path("base"))
             write_run(Path("run"), base, (500,))
-            planned = _last("pipeline run@500 -o made --dry-run")
-            self.pipeline = {**planned, **_last("pipeline run@500 -o made")}
+            planned = last_object("pipeline run@500 -o made --dry-run")
+            self.pipeline = {**planned, **last_object("pipeline run@500 -o made")}
             unet = "base/unet/diffusion_pytorch_model.safetensors"
-            self.merge = _last(f"merge run@500 --into {unet} -o merged.safetensors")
-            tried = _last("batch run --dry-run")
-            made = _last("batch run")
+            self.merge = last_object(f"merge run@500 --into {unet} -o merged.safetensors")
+            tried = last_object("batch run --dry-run")
+            made = last_object("batch run")
             self.batch = {**tried, **{name: made[name] for name in BATCH if name in made}}
             self.batch["error"] = {}
-            self.check = _last("runs check run")
+            self.check = last_object("runs check run")
         check_same("JSON fields of pipeline", MEANINGS, self.pipeline)
         check_same("JSON fields of batch", BATCH, self.batch)
         check_same(
@@ -83,7 +83,7 @@ class Printed:
         check_same("JSON fields of runs check", CHECK, self.check)
 
 
-def _last(command: str) -> dict[str, Any]:
+def last_object(command: str) -> dict[str, Any]:
     """The last object that a command prints."""
     printed = io.StringIO()
     with (

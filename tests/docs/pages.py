@@ -35,7 +35,9 @@ _EXIT = re.compile(r"\s+# exit (\d+).*$")
 _SHELL = re.compile(r"[|<>;$&*]|^(for|while|if|eval) ", re.MULTILINE)
 _SECONDS = re.compile(r"\b\d+\.\d\d? s\b")
 _WORST = re.compile(r"(largest relative difference \S+) \([^)]*\)")
-_PLACED = re.compile(r"^files: .*$|; the disk takes [\d.]+ \w+", re.MULTILINE)
+_PLACED = re.compile(r"^files: .*$|; the disk takes [\d.]+ \w+|; [\d.]+ \w+ free$", re.MULTILINE)
+_BLOCKS = re.compile(r" +(<?[\d.]+ ([kMGT]?B|%)|[█▏]+)")
+"""What files take on a disk, which depends on its blocks, and shares and bars of it."""
 HOME = "/home/you"
 """Stands for the scratch folder in outputs."""
 
@@ -146,6 +148,9 @@ def normal(printed: str, folder: str) -> str:
 def comparable(output: str) -> str:
     """An output without what may differ by machine.
 
-    Of equally large differences any may be the largest, and disks differ in what they can share.
+    Of equally large differences any may be the largest, and disks differ in what they can share, and
+    in the size of their blocks.
     """
+    if "█" in output or "frees up to" in output:
+        output = _BLOCKS.sub("", output)
     return _PLACED.sub("", _WORST.sub(r"\1", output))
