@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lora_convert.errors import CheckpointNotFoundError, InputError
-from lora_convert.operations.run_layouts import LAYOUTS, MADE_HERE
-from lora_convert.storage.compacted import before, exists
+from lora_convert.operations.run_layouts import LAYOUTS, MADE_HERE, layout_of
+from lora_convert.storage.compacted import before, exists, recipe_of
 from lora_convert.storage.documents import CONFIG, read_document
 from lora_convert.storage.folders import INDEX_NAME, SUFFIXES, is_weights, natural
 
@@ -89,6 +89,26 @@ def runs_in(folder: str) -> list[Run]:
                 )
     ordered = sorted(found.values(), key=lambda one: natural(one.name))
     return [place.run(one, several=len(ordered) > 1) for one in ordered]
+
+
+def twins_in(run: Run) -> dict[str, tuple[RunCheckpoint, ...]]:
+    """Of each checkpoint of a run, by its path, it and all others of the same step and epoch.
+
+    One of them stands for all in the run: the same weights in another container, or kept to go on from.
+    """
+    place = _Folder(run.path, os.path.realpath(run.path))
+    found: dict[tuple[int | None, int | None], list[RunCheckpoint]] = {}
+    layout = layout_of(run.tool)
+    for where in layout.places:
+        for name, one in place.checkpoints(layout, where):
+            if name in {run.name, ""}:
+                found.setdefault((one.step, one.epoch), []).append(one)
+    return {
+        one.path: tuple(
+            {twin.path: twin for twin in (one, *found.get((one.step, one.epoch), ()))}.values()
+        )
+        for one in run.checkpoints
+    }
 
 
 class _Found(NamedTuple):
@@ -192,8 +212,11 @@ class _Folder:
 
     def _modified(self, entry: os.DirEntry[str], place: Place) -> float:
         """When the weights were written: the oldest of a folder, as conversions may lie beside them."""
-        weights = [*filter(is_weights, self._names(entry))] if place.kind == "folder" else []
-        times = [_time(os.path.join(entry.path, name)) for name in weights]
+        if place.inside:
+            weights = os.path.join(entry.path, *place.inside.split("/"))
+            return _time(weights) or _time(recipe_of(weights))
+        names = [*filter(is_weights, self._names(entry))] if place.kind == "folder" else []
+        times = [_time(os.path.join(entry.path, name)) for name in names]
         return min(times) if times else _time(entry.path)
 
     def _final(self, layout: Layout, name: str) -> str | None:

@@ -56,7 +56,7 @@ def selected(
     elif wanted.last is not None:
         kept = {one.path for one in run.checkpoints[-wanted.last :]}
     elif wanted.every is not None:
-        counted = ((one, _count(run, one)) for one in run.checkpoints)
+        counted = ((one, count_of(run, one)) for one in run.checkpoints)
         kept = {one.path for one, count in counted if count >= 0 and count % wanted.every == 0}
     else:
         kept = {at_step(run, step).path for step in wanted.steps}
@@ -74,7 +74,7 @@ def at_step(run: Run, step: int) -> RunCheckpoint:
     CheckpointNotFoundError names the nearest where there is none.
     """
     for one in run.checkpoints:
-        if _count(run, one) == step:
+        if count_of(run, one) == step:
             return one
     raise CheckpointNotFoundError(
         run.path,
@@ -88,13 +88,13 @@ def axis_of(run: Run) -> str:
     return "epoch" if all(one.step is None for one in run.checkpoints) else "step"
 
 
-def _count(run: Run, one: RunCheckpoint) -> int:
+def count_of(run: Run, one: RunCheckpoint) -> int:
     """The number a checkpoint is known by; -1 where it has none of the kind that the run counts by."""
     count = one.epoch if axis_of(run) == "epoch" else one.step
     return -1 if count is None else count
 
 
 def _listed(run: Run, near: int) -> str:
-    counts = sorted({_count(run, one) for one in run.checkpoints} - {-1})
+    counts = sorted({count_of(run, one) for one in run.checkpoints} - {-1})
     nearest = sorted(sorted(counts, key=lambda count: abs(count - near))[:_NEAREST])
     return ", ".join(map(str, nearest))
