@@ -20,6 +20,7 @@
     │   ├── DestinationExistsError            exit 5   also FileExistsError
     │   ├── NotEnoughSpaceError               exit 1   also OSError
     │   ├── LockedError                       exit 5
+    │   ├── RunActiveError                    exit 5
     │   ├── NotMovedError                     exit 5
     │   └── VerificationError                 exit 1
     ├── OptionError                           exit 2   also ValueError
@@ -285,6 +286,21 @@ class LockedError(OutputError):
             f"{path}: another run is writing there",
             why=f"process {pid} on {host} holds its lock" if pid and host else "",
             hint="wait until it has ended, then run the command again",
+        )
+
+
+class RunActiveError(OutputError):
+    """A training may still be writing to a run, so nothing is taken from it; ``problem`` says the sign."""
+
+    exit_code = EXIT_REFUSED
+
+    def __init__(self, path: str, problem: str, *, hint: str) -> None:
+        self.path = path
+        self.problem = problem
+        super().__init__(
+            f"{path}: may still be training: {problem}",
+            why="what a training writes or may go on from is left alone",
+            hint=hint,
         )
 
 
