@@ -9,6 +9,7 @@ import inspect
 import io
 import json
 import os
+import platform
 import re
 import shlex
 import tempfile
@@ -98,6 +99,17 @@ def _a_link_in_the_way() -> Iterator[None]:
     trash.undo(item.id)
 
 
+@contextlib.contextmanager
+def _a_training() -> Iterator[None]:
+    """A run that says that it is not over."""
+    path = Path("outputs", "shoes", "run.json")
+    text = path.read_text(encoding="utf-8")
+    running = {"state": "running", "pid": os.getpid(), "host": platform.node()}
+    path.write_text(json.dumps(json.loads(text) | running), encoding="utf-8")
+    yield
+    path.write_text(text, encoding="utf-8")
+
+
 def _unreachable() -> AbstractContextManager[object]:
     """The Hub at a port of this machine that nothing listens to."""
     said = {"ENDPOINT": "http://127.0.0.1:9", "HF_HUB_OFFLINE": False}
@@ -178,6 +190,12 @@ CASES = {
         "Wait for the other batch, or end it: what it has finished stays, and the lock goes with its"
         " process.",
         given=_another_batch,
+    ),
+    "RunActiveError": Case(
+        "lora-convert prune outputs/shoes --keep-last 1 --yes",
+        "A run is left alone whose `run.json` says that it is training, or that was written to in the last"
+        " five minutes. Wait, or give `--force` if you know that the training has ended.",
+        given=_a_training,
     ),
     "NotMovedError": Case(
         "lora-convert trash undo outputs/shoes",

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import lora_convert
-from generation import pipeline_fields
+from generation import pipeline_fields, prune_fields
 from generation.markdown import check_same, page, table
 from generation.space_fields import space_section
 from lora_convert.adapter import ScaleSource
@@ -100,6 +100,7 @@ def json_page() -> str:
     known = {*inspected, *planned, *compared, *listed, *RUN, "proof", "error"}
     check_same("JSON fields", MEANINGS, known)
     printed = pipeline_fields.Printed()
+    pruned = prune_fields.Printed(str(EXAMPLE.parents[2]))
     return page(
         "JSON",
         "With `--json` every command prints one object on one line of stdout, for each source of"
@@ -125,6 +126,12 @@ def json_page() -> str:
         "## runs show\n\n" + _fields(RUN),
         "## runs check\n\n" + _fields(printed.check, pipeline_fields.CHECK),
         space_section(),
+        "## prune\n\n" + _fields(pruned.prune, prune_fields.MEANINGS),
+        "## trash list\n\n"
+        + _fields(pruned.list, prune_fields.MEANINGS)
+        + "\n\nOne object for each item, the oldest first.",
+        "## trash undo\n\n" + _fields(pruned.undo, prune_fields.MEANINGS),
+        "## trash empty\n\n" + _fields(pruned.empty, prune_fields.MEANINGS),
         "## An error\n\n" + _fields({"error": {}}),
         "## formats\n\nThe tables of [formats](formats.md): "
         + ", ".join(f"`{name}`" for name in catalogue().as_json())

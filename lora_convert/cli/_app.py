@@ -25,6 +25,7 @@ COMMANDS = {
     "verify": ("verify", "Do two files, in any formats, act alike?"),
     "space": ("space", "Where the bytes of training runs are, and what would free them."),
     "runs": ("runs", "Training runs: their checkpoints, losses and sizes."),
+    "prune": ("prune", "Take from a run the checkpoints that no rule keeps."),
     "trash": ("trash", "What was pruned from a run: list it, undo it, empty it."),
     "formats": ("formats", "Formats, architectures, algorithms, and what converts to what."),
 }

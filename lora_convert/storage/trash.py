@@ -43,6 +43,12 @@ class Trash(NamedTuple):
     name: str
     """Of the trash, in it."""
 
+    def state(self, name: str) -> State:
+        """What is under a name now, for `put` to compare with; NotMovedError for all that it refuses."""
+        parts = self._parts(name)
+        with opened_folder(self.root) as root, descended(root, parts[:-1]) as folder:
+            return state_in(folder, parts[-1])
+
     def put(self, names: Mapping[str, State], *, why: str, command: str) -> Item:
         """Move things there, all or none of them, that are still what they were when that was planned.
 

@@ -6,7 +6,7 @@ A page's blocks are run in order in one scratch folder that holds the files of `
   ``pip install … &&`` before it; one that shall fail says so in a comment: ``# exit 4``. A block with
   pipes, loops, patterns or variables is given to bash as a whole, and the comment ends its last line;
 - ``python`` blocks of a page share their names;
-- a ``text`` block directly after either holds the output, to the letter but for durations;
+- a ``text`` block directly after either holds the output, to the letter but for durations and ids;
 - ``powershell`` blocks are read, not run: their options must exist.
 
 ``python -m tests.docs.refresh`` writes the outputs anew.
@@ -34,6 +34,7 @@ _INSTALL = re.compile(r"^pip install .+? && (?=lora-convert)")
 _EXIT = re.compile(r"\s+# exit (\d+).*$")
 _SHELL = re.compile(r"[|<>;$&*]|^(for|while|if|eval) ", re.MULTILINE)
 _SECONDS = re.compile(r"\b\d+\.\d\d? s\b")
+_ID = re.compile(r"\b\d{8}-\d{6}-[0-9a-f]{6}\b")
 _WORST = re.compile(r"(largest relative difference \S+) \([^)]*\)")
 _PLACED = re.compile(r"^files: .*$|; the disk takes [\d.]+ \w+|; [\d.]+ \w+ free$", re.MULTILINE)
 _BLOCKS = re.compile(r" +(<?[\d.]+ ([kMGT]?B|%)|[█▏]+)")
@@ -140,8 +141,9 @@ def _captured(call) -> str:
 
 
 def normal(printed: str, folder: str) -> str:
-    """An output as pages show it: durations, the scratch folder and trailing blanks made alike."""
+    """An output as pages show it: durations, ids, the scratch folder and trailing blanks made alike."""
     text = _SECONDS.sub("0.01 s", printed.replace(folder, HOME))
+    text = _ID.sub("20261118-091500-3f9a0c", text)
     return "".join(f"{line.rstrip()}\n" for line in text.splitlines()).rstrip("\n") + "\n"
 
 

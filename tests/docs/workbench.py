@@ -142,7 +142,7 @@ def _build_runs(outputs: Path, adapter: Path, style: Path) -> None:
         (checkpoint / "optimizer.bin").write_bytes(bytes(150_000))
         _at_noon(checkpoint, day)
     shutil.copytree(adapter, shoes / "lora_weights")
-    document = {"model": {"path": "models/stable-diffusion-v1-5"}}
+    document = {"state": "finished", "model": {"path": "models/stable-diffusion-v1-5"}}
     (shoes / "run.json").write_text(json.dumps(document), encoding="utf-8")
     with (shoes / "metrics.jsonl").open("w", encoding="utf-8") as lines:
         for step in range(1, 1501):
