@@ -47,7 +47,7 @@ class SingleFile(NamedTuple):
 
     def keys(self, component: str, module: str) -> tuple[str, ...]:
         """What the names of a module's tensors may begin with; ``weight`` follows."""
-        end = "_" if module.endswith("in_proj") else "."
+        end = "_" if module.endswith(".attn.in_proj") else "."
         return tuple(f"{prefix}{module}{end}" for prefix in self.prefixes.get(component, ()))
 
 

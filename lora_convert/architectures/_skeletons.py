@@ -6,6 +6,93 @@ Written by ``python docs/generate.py`` from the architectures' files, which are 
 from __future__ import annotations
 
 SKELETONS = {
+    "anima": """
+        blocks_#_adaln_modulation_cross_attn_# blocks_#_adaln_modulation_mlp_#
+        blocks_#_adaln_modulation_self_attn_# blocks_#_cross_attn_k_proj blocks_#_cross_attn_o_proj
+        blocks_#_cross_attn_output_proj blocks_#_cross_attn_q_proj blocks_#_cross_attn_v_proj
+        blocks_#_mlp_# blocks_#_mlp_layer# blocks_#_self_attn_k_proj blocks_#_self_attn_o_proj
+        blocks_#_self_attn_output_proj blocks_#_self_attn_q_proj blocks_#_self_attn_v_proj
+        final_layer_adaln_modulation_# final_layer_linear layers_#_mlp_down_proj
+        layers_#_mlp_gate_proj layers_#_mlp_up_proj layers_#_self_attn_k_proj
+        layers_#_self_attn_o_proj layers_#_self_attn_q_proj layers_#_self_attn_v_proj
+        norm_out_linear_# out_proj patch_embed_proj proj_out t_embedder_#_linear_#
+        time_embed_t_embedder_linear_# transformer_blocks_#_attn#_to_k
+        transformer_blocks_#_attn#_to_out_# transformer_blocks_#_attn#_to_q
+        transformer_blocks_#_attn#_to_v transformer_blocks_#_ff_net_#
+        transformer_blocks_#_ff_net_#_proj transformer_blocks_#_norm#_linear_# x_embedder_proj_#
+    """,
+    "auraflow": """
+        cond_seq_linear context_embedder double_layers_#_attn_w#k double_layers_#_attn_w#o
+        double_layers_#_attn_w#q double_layers_#_attn_w#v double_layers_#_mlpC_c_fc#
+        double_layers_#_mlpC_c_proj double_layers_#_mlpX_c_fc# double_layers_#_mlpX_c_proj
+        double_layers_#_modC_# double_layers_#_modX_# encoder_block_#_layer_#_DenseReluDense_wi
+        encoder_block_#_layer_#_DenseReluDense_wi_# encoder_block_#_layer_#_DenseReluDense_wo
+        encoder_block_#_layer_#_SelfAttention_k encoder_block_#_layer_#_SelfAttention_o
+        encoder_block_#_layer_#_SelfAttention_q encoder_block_#_layer_#_SelfAttention_v final_linear
+        init_x_linear joint_transformer_blocks_#_attn_add_k_proj
+        joint_transformer_blocks_#_attn_add_q_proj joint_transformer_blocks_#_attn_add_v_proj
+        joint_transformer_blocks_#_attn_to_add_out joint_transformer_blocks_#_attn_to_k
+        joint_transformer_blocks_#_attn_to_out_# joint_transformer_blocks_#_attn_to_q
+        joint_transformer_blocks_#_attn_to_v joint_transformer_blocks_#_ff_context_linear_#
+        joint_transformer_blocks_#_ff_context_out_projection joint_transformer_blocks_#_ff_linear_#
+        joint_transformer_blocks_#_ff_out_projection joint_transformer_blocks_#_norm#_context_linear
+        joint_transformer_blocks_#_norm#_linear modF_# norm_out_linear pos_embed_proj proj_out
+        single_layers_#_attn_w#k single_layers_#_attn_w#o single_layers_#_attn_w#q
+        single_layers_#_attn_w#v single_layers_#_mlp_c_fc# single_layers_#_mlp_c_proj
+        single_layers_#_modCX_# single_transformer_blocks_#_attn_to_k
+        single_transformer_blocks_#_attn_to_out_# single_transformer_blocks_#_attn_to_q
+        single_transformer_blocks_#_attn_to_v single_transformer_blocks_#_ff_linear_#
+        single_transformer_blocks_#_ff_out_projection single_transformer_blocks_#_norm#_linear
+        t_embedder_mlp_# time_step_proj_linear_#
+    """,
+    "bria_fibo": """
+        caption_projection_#_linear context_embedder norm_out_linear proj_out
+        single_transformer_blocks_#_attn_to_k single_transformer_blocks_#_attn_to_q
+        single_transformer_blocks_#_attn_to_v single_transformer_blocks_#_norm_linear
+        single_transformer_blocks_#_proj_mlp single_transformer_blocks_#_proj_out
+        time_embed_timestep_embedder_linear_# transformer_blocks_#_attn_add_k_proj
+        transformer_blocks_#_attn_add_q_proj transformer_blocks_#_attn_add_v_proj
+        transformer_blocks_#_attn_to_add_out transformer_blocks_#_attn_to_k
+        transformer_blocks_#_attn_to_out_# transformer_blocks_#_attn_to_q
+        transformer_blocks_#_attn_to_v transformer_blocks_#_ff_context_net_#
+        transformer_blocks_#_ff_context_net_#_proj transformer_blocks_#_ff_net_#
+        transformer_blocks_#_ff_net_#_proj transformer_blocks_#_norm#_context_linear
+        transformer_blocks_#_norm#_linear x_embedder
+    """,
+    "chroma": """
+        context_embedder distilled_guidance_layer_in_proj distilled_guidance_layer_layers_#_in_layer
+        distilled_guidance_layer_layers_#_linear_# distilled_guidance_layer_layers_#_out_layer
+        distilled_guidance_layer_out_proj double_blocks_#_img_attn_proj double_blocks_#_img_attn_qkv
+        double_blocks_#_img_mlp_# double_blocks_#_txt_attn_proj double_blocks_#_txt_attn_qkv
+        double_blocks_#_txt_mlp_# encoder_block_#_layer_#_DenseReluDense_wi
+        encoder_block_#_layer_#_DenseReluDense_wi_# encoder_block_#_layer_#_DenseReluDense_wo
+        encoder_block_#_layer_#_SelfAttention_k encoder_block_#_layer_#_SelfAttention_o
+        encoder_block_#_layer_#_SelfAttention_q encoder_block_#_layer_#_SelfAttention_v
+        final_layer_linear img_in proj_out single_blocks_#_linear#
+        single_transformer_blocks_#_attn_to_k single_transformer_blocks_#_attn_to_q
+        single_transformer_blocks_#_attn_to_v single_transformer_blocks_#_proj_mlp
+        single_transformer_blocks_#_proj_out transformer_blocks_#_attn_add_k_proj
+        transformer_blocks_#_attn_add_q_proj transformer_blocks_#_attn_add_v_proj
+        transformer_blocks_#_attn_to_add_out transformer_blocks_#_attn_to_k
+        transformer_blocks_#_attn_to_out_# transformer_blocks_#_attn_to_q
+        transformer_blocks_#_attn_to_v transformer_blocks_#_ff_context_net_#
+        transformer_blocks_#_ff_context_net_#_proj transformer_blocks_#_ff_net_#
+        transformer_blocks_#_ff_net_#_proj txt_in x_embedder
+    """,
+    "cogview4": """
+        norm_out_linear patch_embed_proj patch_embed_text_proj proj_out
+        time_condition_embed_condition_embedder_linear_#
+        time_condition_embed_timestep_embedder_linear_# transformer_blocks_#_attn#_to_k
+        transformer_blocks_#_attn#_to_out_# transformer_blocks_#_attn#_to_q
+        transformer_blocks_#_attn#_to_v transformer_blocks_#_ff_net_#
+        transformer_blocks_#_ff_net_#_proj transformer_blocks_#_norm#_linear
+    """,
+    "ernie_image": """
+        adaLN_modulation_# final_linear final_norm_linear layers_#_mlp_gate_proj
+        layers_#_mlp_linear_fc# layers_#_mlp_up_proj layers_#_self_attention_to_k
+        layers_#_self_attention_to_out_# layers_#_self_attention_to_q layers_#_self_attention_to_v
+        text_proj time_embedding_linear_# x_embedder_proj
+    """,
     "flux": """
         context_embedder double_blocks_#_img_attn_proj double_blocks_#_img_attn_qkv
         double_blocks_#_img_mlp_# double_blocks_#_img_mod_lin double_blocks_#_txt_attn_proj
@@ -33,6 +120,281 @@ SKELETONS = {
         transformer_blocks_#_ff_context_net_#_proj transformer_blocks_#_ff_net_#
         transformer_blocks_#_ff_net_#_proj transformer_blocks_#_norm#_context_linear
         transformer_blocks_#_norm#_linear txt_in vector_in_in_layer vector_in_out_layer x_embedder
+    """,
+    "flux2": """
+        context_embedder double_blocks_#_img_attn_proj double_blocks_#_img_attn_qkv
+        double_blocks_#_img_mlp_# double_blocks_#_txt_attn_proj double_blocks_#_txt_attn_qkv
+        double_blocks_#_txt_mlp_# double_stream_modulation_img_lin
+        double_stream_modulation_img_linear double_stream_modulation_txt_lin
+        double_stream_modulation_txt_linear final_layer_adaLN_modulation_# final_layer_linear
+        guidance_in_in_layer guidance_in_out_layer img_in norm_out_linear proj_out
+        single_blocks_#_linear# single_stream_modulation_lin single_stream_modulation_linear
+        single_transformer_blocks_#_attn_to_out single_transformer_blocks_#_attn_to_qkv_mlp_proj
+        time_guidance_embed_guidance_embedder_linear_#
+        time_guidance_embed_timestep_embedder_linear_# time_in_in_layer time_in_out_layer
+        transformer_blocks_#_attn_add_k_proj transformer_blocks_#_attn_add_q_proj
+        transformer_blocks_#_attn_add_v_proj transformer_blocks_#_attn_to_add_out
+        transformer_blocks_#_attn_to_k transformer_blocks_#_attn_to_out_#
+        transformer_blocks_#_attn_to_q transformer_blocks_#_attn_to_v
+        transformer_blocks_#_ff_context_linear_in transformer_blocks_#_ff_context_linear_out
+        transformer_blocks_#_ff_linear_in transformer_blocks_#_ff_linear_out txt_in x_embedder
+    """,
+    "flux3": """
+        content_mode_blocks_image_#_attn_out content_mode_blocks_image_#_k_proj
+        content_mode_blocks_image_#_mlp_in content_mode_blocks_image_#_mlp_out
+        content_mode_blocks_image_#_q_proj content_mode_blocks_image_#_v_proj
+        content_mode_blocks_image_cond_#_attn_out content_mode_blocks_image_cond_#_k_proj
+        content_mode_blocks_image_cond_#_mlp_in content_mode_blocks_image_cond_#_mlp_out
+        content_mode_blocks_image_cond_#_q_proj content_mode_blocks_image_cond_#_v_proj
+        context_embedder early_stream_modulations_image_cond_lin
+        early_stream_modulations_image_cond_linear early_stream_modulations_image_lin
+        early_stream_modulations_image_linear early_stream_modulations_txt_lin
+        early_stream_modulations_txt_linear emb_in_image emb_in_image_cond
+        final_layer_image_adaLN_modulation_# final_layer_image_linear mode_blocks_image_#_attn_to_k
+        mode_blocks_image_#_attn_to_out_# mode_blocks_image_#_attn_to_q
+        mode_blocks_image_#_attn_to_v mode_blocks_image_#_ff_linear_in
+        mode_blocks_image_#_ff_linear_out mode_blocks_image_cond_#_attn_to_k
+        mode_blocks_image_cond_#_attn_to_out_# mode_blocks_image_cond_#_attn_to_q
+        mode_blocks_image_cond_#_attn_to_v mode_blocks_image_cond_#_ff_linear_in
+        mode_blocks_image_cond_#_ff_linear_out norm_out_linear proj_out single_blocks_#_attn_out
+        single_blocks_#_k_proj single_blocks_#_mlp_in single_blocks_#_mlp_out single_blocks_#_q_proj
+        single_blocks_#_v_proj single_stream_modulations_image_cond_lin
+        single_stream_modulations_image_cond_linear single_stream_modulations_image_lin
+        single_stream_modulations_image_linear single_stream_modulations_txt_lin
+        single_stream_modulations_txt_linear single_transformer_blocks_#_attn_to_k
+        single_transformer_blocks_#_attn_to_out_# single_transformer_blocks_#_attn_to_q
+        single_transformer_blocks_#_attn_to_v single_transformer_blocks_#_ff_linear_in
+        single_transformer_blocks_#_ff_linear_out time_in_in_layer time_in_out_layer
+        timestep_embedder_linear_# txt_in txt_mode_blocks_#_attn_out txt_mode_blocks_#_attn_to_k
+        txt_mode_blocks_#_attn_to_out_# txt_mode_blocks_#_attn_to_q txt_mode_blocks_#_attn_to_v
+        txt_mode_blocks_#_ff_linear_in txt_mode_blocks_#_ff_linear_out txt_mode_blocks_#_k_proj
+        txt_mode_blocks_#_mlp_in txt_mode_blocks_#_mlp_out txt_mode_blocks_#_q_proj
+        txt_mode_blocks_#_v_proj x_embedders_image x_embedders_image_cond
+    """,
+    "hidream": """
+        caption_projection_#_linear double_stream_blocks_#_block_adaLN_modulation_#
+        double_stream_blocks_#_block_attn#_to_k double_stream_blocks_#_block_attn#_to_k_t
+        double_stream_blocks_#_block_attn#_to_out double_stream_blocks_#_block_attn#_to_out_t
+        double_stream_blocks_#_block_attn#_to_q double_stream_blocks_#_block_attn#_to_q_t
+        double_stream_blocks_#_block_attn#_to_v double_stream_blocks_#_block_attn#_to_v_t
+        double_stream_blocks_#_block_ff_i_experts_#_w#
+        double_stream_blocks_#_block_ff_i_shared_experts_w# double_stream_blocks_#_block_ff_t_w#
+        encoder_block_#_layer_#_DenseReluDense_wi encoder_block_#_layer_#_DenseReluDense_wi_#
+        encoder_block_#_layer_#_DenseReluDense_wo encoder_block_#_layer_#_SelfAttention_k
+        encoder_block_#_layer_#_SelfAttention_o encoder_block_#_layer_#_SelfAttention_q
+        encoder_block_#_layer_#_SelfAttention_v final_layer_adaLN_modulation_# final_layer_linear
+        layers_#_mlp_down_proj layers_#_mlp_gate_proj layers_#_mlp_up_proj layers_#_self_attn_k_proj
+        layers_#_self_attn_o_proj layers_#_self_attn_q_proj layers_#_self_attn_v_proj
+        model_layers_#_mlp_down_proj model_layers_#_mlp_gate_proj model_layers_#_mlp_up_proj
+        model_layers_#_self_attn_k_proj model_layers_#_self_attn_o_proj
+        model_layers_#_self_attn_q_proj model_layers_#_self_attn_v_proj
+        p_embedder_pooled_embedder_linear_# single_stream_blocks_#_block_adaLN_modulation_#
+        single_stream_blocks_#_block_attn#_to_k single_stream_blocks_#_block_attn#_to_out
+        single_stream_blocks_#_block_attn#_to_q single_stream_blocks_#_block_attn#_to_v
+        single_stream_blocks_#_block_ff_i_experts_#_w#
+        single_stream_blocks_#_block_ff_i_shared_experts_w# t_embedder_timestep_embedder_linear_#
+        text_model_encoder_layers_#_mlp_fc# text_model_encoder_layers_#_self_attn_k_proj
+        text_model_encoder_layers_#_self_attn_out_proj text_model_encoder_layers_#_self_attn_q_proj
+        text_model_encoder_layers_#_self_attn_v_proj text_projection x_embedder_proj
+    """,
+    "hunyuan_dit": """
+        blocks_#_attn#_Wqkv blocks_#_attn#_kv_proj blocks_#_attn#_out_proj blocks_#_attn#_q_proj
+        blocks_#_attn#_to_k blocks_#_attn#_to_out_# blocks_#_attn#_to_q blocks_#_attn#_to_v
+        blocks_#_default_modulation_# blocks_#_ff_net_# blocks_#_ff_net_#_proj blocks_#_mlp_fc#
+        blocks_#_norm#_linear blocks_#_skip_linear encoder_block_#_layer_#_DenseReluDense_wi
+        encoder_block_#_layer_#_DenseReluDense_wi_# encoder_block_#_layer_#_DenseReluDense_wo
+        encoder_block_#_layer_#_SelfAttention_k encoder_block_#_layer_#_SelfAttention_o
+        encoder_block_#_layer_#_SelfAttention_q encoder_block_#_layer_#_SelfAttention_v
+        encoder_layer_#_attention_output_dense encoder_layer_#_attention_self_key
+        encoder_layer_#_attention_self_query encoder_layer_#_attention_self_value
+        encoder_layer_#_intermediate_dense encoder_layer_#_output_dense extra_embedder_#
+        final_layer_adaLN_modulation_# final_layer_linear mlp_t#_# norm_out_linear pooler_c_proj
+        pooler_dense pooler_k_proj pooler_q_proj pooler_v_proj pos_embed_proj proj_out
+        t_embedder_mlp_# text_embedder_linear_# time_extra_emb_extra_embedder_linear_#
+        time_extra_emb_pooler_c_proj time_extra_emb_pooler_k_proj time_extra_emb_pooler_q_proj
+        time_extra_emb_pooler_v_proj time_extra_emb_timestep_embedder_linear_# x_embedder_proj
+    """,
+    "hunyuan_image": """
+        byt#_in_fc# context_embedder_#_linear_# context_embedder_proj_in
+        context_embedder_time_text_embed_text_embedder_linear_#
+        context_embedder_time_text_embed_timestep_embedder_linear_#
+        context_embedder_token_refiner_refiner_blocks_#_attn_to_k
+        context_embedder_token_refiner_refiner_blocks_#_attn_to_out_#
+        context_embedder_token_refiner_refiner_blocks_#_attn_to_q
+        context_embedder_token_refiner_refiner_blocks_#_attn_to_v
+        context_embedder_token_refiner_refiner_blocks_#_ff_net_#
+        context_embedder_token_refiner_refiner_blocks_#_ff_net_#_proj
+        context_embedder_token_refiner_refiner_blocks_#_norm_out_linear
+        double_blocks_#_img_attn_proj double_blocks_#_img_attn_qkv double_blocks_#_img_mlp_#
+        double_blocks_#_img_mod_lin double_blocks_#_txt_attn_proj double_blocks_#_txt_attn_qkv
+        double_blocks_#_txt_mlp_# double_blocks_#_txt_mod_lin final_layer_adaLN_modulation_#
+        final_layer_linear img_in_proj norm_out_linear proj_out single_blocks_#_linear#
+        single_blocks_#_modulation_lin single_transformer_blocks_#_attn_to_k
+        single_transformer_blocks_#_attn_to_q single_transformer_blocks_#_attn_to_v
+        single_transformer_blocks_#_norm_linear single_transformer_blocks_#_proj_mlp
+        single_transformer_blocks_#_proj_out time_guidance_embed_timestep_embedder_linear_#
+        time_in_in_layer time_in_out_layer transformer_blocks_#_attn_add_k_proj
+        transformer_blocks_#_attn_add_q_proj transformer_blocks_#_attn_add_v_proj
+        transformer_blocks_#_attn_to_add_out transformer_blocks_#_attn_to_k
+        transformer_blocks_#_attn_to_out_# transformer_blocks_#_attn_to_q
+        transformer_blocks_#_attn_to_v transformer_blocks_#_ff_context_net_#
+        transformer_blocks_#_ff_context_net_#_proj transformer_blocks_#_ff_net_#
+        transformer_blocks_#_ff_net_#_proj transformer_blocks_#_norm#_context_linear
+        transformer_blocks_#_norm#_linear txt_in_c_embedder_in_layer txt_in_c_embedder_out_layer
+        txt_in_individual_token_refiner_blocks_#_adaLN_modulation_#
+        txt_in_individual_token_refiner_blocks_#_mlp_#
+        txt_in_individual_token_refiner_blocks_#_self_attn_proj
+        txt_in_individual_token_refiner_blocks_#_self_attn_qkv txt_in_input_embedder
+        txt_in_t_embedder_in_layer txt_in_t_embedder_out_layer x_embedder_proj
+    """,
+    "ideogram4": """
+        adaln_proj final_layer_adaln_modulation final_layer_linear input_proj
+        layers_#_adaln_modulation layers_#_attention_o layers_#_attention_qkv
+        layers_#_attention_to_k layers_#_attention_to_out_# layers_#_attention_to_q
+        layers_#_attention_to_v layers_#_feed_forward_w# llm_cond_proj t_embedding_mlp_in
+        t_embedding_mlp_out
+    """,
+    "kolors": """
+        add_embedding_linear_# conv_in conv_out down_blocks_#_attentions_#_proj_in
+        down_blocks_#_attentions_#_proj_out
+        down_blocks_#_attentions_#_transformer_blocks_#_attn#_to_k
+        down_blocks_#_attentions_#_transformer_blocks_#_attn#_to_out_#
+        down_blocks_#_attentions_#_transformer_blocks_#_attn#_to_q
+        down_blocks_#_attentions_#_transformer_blocks_#_attn#_to_v
+        down_blocks_#_attentions_#_transformer_blocks_#_ff_net_#
+        down_blocks_#_attentions_#_transformer_blocks_#_ff_net_#_proj
+        down_blocks_#_downsamplers_#_conv down_blocks_#_resnets_#_conv#
+        down_blocks_#_resnets_#_conv_shortcut down_blocks_#_resnets_#_time_emb_proj encoder_hid_proj
+        input_blocks_#_# input_blocks_#_#_emb_layers_# input_blocks_#_#_in_layers_#
+        input_blocks_#_#_op input_blocks_#_#_out_layers_# input_blocks_#_#_proj_in
+        input_blocks_#_#_proj_out input_blocks_#_#_skip_connection
+        input_blocks_#_#_transformer_blocks_#_attn#_to_k
+        input_blocks_#_#_transformer_blocks_#_attn#_to_out_#
+        input_blocks_#_#_transformer_blocks_#_attn#_to_q
+        input_blocks_#_#_transformer_blocks_#_attn#_to_v
+        input_blocks_#_#_transformer_blocks_#_ff_net_#
+        input_blocks_#_#_transformer_blocks_#_ff_net_#_proj label_emb_#_#
+        mid_block_attentions_#_proj_in mid_block_attentions_#_proj_out
+        mid_block_attentions_#_transformer_blocks_#_attn#_to_k
+        mid_block_attentions_#_transformer_blocks_#_attn#_to_out_#
+        mid_block_attentions_#_transformer_blocks_#_attn#_to_q
+        mid_block_attentions_#_transformer_blocks_#_attn#_to_v
+        mid_block_attentions_#_transformer_blocks_#_ff_net_#
+        mid_block_attentions_#_transformer_blocks_#_ff_net_#_proj mid_block_resnets_#_conv#
+        mid_block_resnets_#_conv_shortcut mid_block_resnets_#_time_emb_proj
+        middle_block_#_emb_layers_# middle_block_#_in_layers_# middle_block_#_out_layers_#
+        middle_block_#_proj_in middle_block_#_proj_out middle_block_#_skip_connection
+        middle_block_#_transformer_blocks_#_attn#_to_k
+        middle_block_#_transformer_blocks_#_attn#_to_out_#
+        middle_block_#_transformer_blocks_#_attn#_to_q
+        middle_block_#_transformer_blocks_#_attn#_to_v middle_block_#_transformer_blocks_#_ff_net_#
+        middle_block_#_transformer_blocks_#_ff_net_#_proj out_# output_blocks_#_#_conv
+        output_blocks_#_#_emb_layers_# output_blocks_#_#_in_layers_# output_blocks_#_#_out_layers_#
+        output_blocks_#_#_proj_in output_blocks_#_#_proj_out output_blocks_#_#_skip_connection
+        output_blocks_#_#_transformer_blocks_#_attn#_to_k
+        output_blocks_#_#_transformer_blocks_#_attn#_to_out_#
+        output_blocks_#_#_transformer_blocks_#_attn#_to_q
+        output_blocks_#_#_transformer_blocks_#_attn#_to_v
+        output_blocks_#_#_transformer_blocks_#_ff_net_#
+        output_blocks_#_#_transformer_blocks_#_ff_net_#_proj time_embed_# time_embedding_linear_#
+        up_blocks_#_attentions_#_proj_in up_blocks_#_attentions_#_proj_out
+        up_blocks_#_attentions_#_transformer_blocks_#_attn#_to_k
+        up_blocks_#_attentions_#_transformer_blocks_#_attn#_to_out_#
+        up_blocks_#_attentions_#_transformer_blocks_#_attn#_to_q
+        up_blocks_#_attentions_#_transformer_blocks_#_attn#_to_v
+        up_blocks_#_attentions_#_transformer_blocks_#_ff_net_#
+        up_blocks_#_attentions_#_transformer_blocks_#_ff_net_#_proj up_blocks_#_resnets_#_conv#
+        up_blocks_#_resnets_#_conv_shortcut up_blocks_#_resnets_#_time_emb_proj
+        up_blocks_#_upsamplers_#_conv
+    """,
+    "krea2": """
+        blocks_#_attn_gate blocks_#_attn_wk blocks_#_attn_wo blocks_#_attn_wq blocks_#_attn_wv
+        blocks_#_mlp_down blocks_#_mlp_gate blocks_#_mlp_up final_layer_linear first img_in
+        last_linear text_fusion_layerwise_blocks_#_attn_to_gate
+        text_fusion_layerwise_blocks_#_attn_to_k text_fusion_layerwise_blocks_#_attn_to_out_#
+        text_fusion_layerwise_blocks_#_attn_to_q text_fusion_layerwise_blocks_#_attn_to_v
+        text_fusion_layerwise_blocks_#_ff_down text_fusion_layerwise_blocks_#_ff_gate
+        text_fusion_layerwise_blocks_#_ff_up text_fusion_projector
+        text_fusion_refiner_blocks_#_attn_to_gate text_fusion_refiner_blocks_#_attn_to_k
+        text_fusion_refiner_blocks_#_attn_to_out_# text_fusion_refiner_blocks_#_attn_to_q
+        text_fusion_refiner_blocks_#_attn_to_v text_fusion_refiner_blocks_#_ff_down
+        text_fusion_refiner_blocks_#_ff_gate text_fusion_refiner_blocks_#_ff_up time_embed_linear_#
+        time_mod_proj tmlp_# tproj_# transformer_blocks_#_attn_to_gate
+        transformer_blocks_#_attn_to_k transformer_blocks_#_attn_to_out_#
+        transformer_blocks_#_attn_to_q transformer_blocks_#_attn_to_v transformer_blocks_#_ff_down
+        transformer_blocks_#_ff_gate transformer_blocks_#_ff_up txt_in_linear_#
+        txtfusion_layerwise_blocks_#_attn_gate txtfusion_layerwise_blocks_#_attn_wk
+        txtfusion_layerwise_blocks_#_attn_wo txtfusion_layerwise_blocks_#_attn_wq
+        txtfusion_layerwise_blocks_#_attn_wv txtfusion_layerwise_blocks_#_mlp_down
+        txtfusion_layerwise_blocks_#_mlp_gate txtfusion_layerwise_blocks_#_mlp_up
+        txtfusion_projector txtfusion_refiner_blocks_#_attn_gate txtfusion_refiner_blocks_#_attn_wk
+        txtfusion_refiner_blocks_#_attn_wo txtfusion_refiner_blocks_#_attn_wq
+        txtfusion_refiner_blocks_#_attn_wv txtfusion_refiner_blocks_#_mlp_down
+        txtfusion_refiner_blocks_#_mlp_gate txtfusion_refiner_blocks_#_mlp_up txtmlp_#
+    """,
+    "lumina2": """
+        cap_embedder_# context_refiner_#_attention_out context_refiner_#_attention_qkv
+        context_refiner_#_attn_to_k context_refiner_#_attn_to_out_# context_refiner_#_attn_to_q
+        context_refiner_#_attn_to_v context_refiner_#_feed_forward_linear_#
+        context_refiner_#_feed_forward_w# final_layer_adaLN_modulation_# final_layer_linear
+        layers_#_adaLN_modulation_# layers_#_attention_out layers_#_attention_qkv layers_#_attn_to_k
+        layers_#_attn_to_out_# layers_#_attn_to_q layers_#_attn_to_v layers_#_feed_forward_linear_#
+        layers_#_feed_forward_w# layers_#_mlp_down_proj layers_#_mlp_gate_proj layers_#_mlp_up_proj
+        layers_#_norm#_linear layers_#_self_attn_k_proj layers_#_self_attn_o_proj
+        layers_#_self_attn_q_proj layers_#_self_attn_v_proj noise_refiner_#_adaLN_modulation_#
+        noise_refiner_#_attention_out noise_refiner_#_attention_qkv noise_refiner_#_attn_to_k
+        noise_refiner_#_attn_to_out_# noise_refiner_#_attn_to_q noise_refiner_#_attn_to_v
+        noise_refiner_#_feed_forward_linear_# noise_refiner_#_feed_forward_w#
+        noise_refiner_#_norm#_linear norm_out_linear_# t_embedder_mlp_#
+        time_caption_embed_caption_embedder_# time_caption_embed_timestep_embedder_linear_#
+        x_embedder
+    """,
+    "pixart": """
+        adaln_single_emb_aspect_ratio_embedder_linear_#
+        adaln_single_emb_resolution_embedder_linear_# adaln_single_emb_timestep_embedder_linear_#
+        adaln_single_linear ar_embedder_mlp_# blocks_#_attn_proj blocks_#_attn_qkv
+        blocks_#_cross_attn_kv_linear blocks_#_cross_attn_proj blocks_#_cross_attn_q_linear
+        blocks_#_mlp_fc# caption_projection_linear_# csize_embedder_mlp_#
+        encoder_block_#_layer_#_DenseReluDense_wi encoder_block_#_layer_#_DenseReluDense_wi_#
+        encoder_block_#_layer_#_DenseReluDense_wo encoder_block_#_layer_#_SelfAttention_k
+        encoder_block_#_layer_#_SelfAttention_o encoder_block_#_layer_#_SelfAttention_q
+        encoder_block_#_layer_#_SelfAttention_v final_layer_linear pos_embed_proj proj_out t_block_#
+        t_embedder_mlp_# transformer_blocks_#_attn#_to_k transformer_blocks_#_attn#_to_out_#
+        transformer_blocks_#_attn#_to_q transformer_blocks_#_attn#_to_v
+        transformer_blocks_#_ff_net_# transformer_blocks_#_ff_net_#_proj x_embedder_proj
+        y_embedder_y_proj_fc#
+    """,
+    "qwen_image": """
+        img_in norm_out_linear proj_out time_text_embed_timestep_embedder_linear_#
+        transformer_blocks_#_attn_add_k_proj transformer_blocks_#_attn_add_q_proj
+        transformer_blocks_#_attn_add_v_proj transformer_blocks_#_attn_to_add_out
+        transformer_blocks_#_attn_to_k transformer_blocks_#_attn_to_out_#
+        transformer_blocks_#_attn_to_q transformer_blocks_#_attn_to_v
+        transformer_blocks_#_img_mlp_net_# transformer_blocks_#_img_mlp_net_#_proj
+        transformer_blocks_#_img_mod_# transformer_blocks_#_txt_mlp_net_#
+        transformer_blocks_#_txt_mlp_net_#_proj transformer_blocks_#_txt_mod_# txt_in
+    """,
+    "qwen_image21": """
+        img_in modulation_# norm_out_linear proj_out time_text_embed_timestep_embedder_linear_#
+        transformer_blocks_#_attn_to_k transformer_blocks_#_attn_to_out_#
+        transformer_blocks_#_attn_to_q transformer_blocks_#_attn_to_v
+        transformer_blocks_#_img_mlp_gate_layer transformer_blocks_#_img_mlp_gate_up
+        transformer_blocks_#_img_mlp_out transformer_blocks_#_img_mlp_proj txt_in_in_layer
+        txt_in_out_layer
+    """,
+    "sana": """
+        blocks_#_attn_proj blocks_#_attn_qkv blocks_#_cross_attn_kv_linear blocks_#_cross_attn_proj
+        blocks_#_cross_attn_q_linear blocks_#_mlp_depth_conv_conv blocks_#_mlp_inverted_conv_conv
+        blocks_#_mlp_point_conv_conv caption_projection_linear_# final_layer_linear
+        layers_#_mlp_down_proj layers_#_mlp_gate_proj layers_#_mlp_up_proj layers_#_self_attn_k_proj
+        layers_#_self_attn_o_proj layers_#_self_attn_q_proj layers_#_self_attn_v_proj
+        patch_embed_proj proj_out t_block_# t_embedder_mlp_#
+        time_embed_emb_timestep_embedder_linear_# time_embed_guidance_embedder_linear_#
+        time_embed_linear time_embed_timestep_embedder_linear_# transformer_blocks_#_attn#_to_k
+        transformer_blocks_#_attn#_to_out_# transformer_blocks_#_attn#_to_q
+        transformer_blocks_#_attn#_to_v transformer_blocks_#_ff_conv_depth
+        transformer_blocks_#_ff_conv_inverted transformer_blocks_#_ff_conv_point x_embedder_proj
+        y_embedder_y_proj_fc#
     """,
     "sd1": """
         conv_in conv_out down_blocks_#_attentions_#_proj_in down_blocks_#_attentions_#_proj_out
@@ -144,6 +506,32 @@ SKELETONS = {
         up_blocks_#_resnets_#_conv_shortcut up_blocks_#_resnets_#_time_emb_proj
         up_blocks_#_upsamplers_#_conv
     """,
+    "sd3": """
+        context_embedder encoder_block_#_layer_#_DenseReluDense_wi
+        encoder_block_#_layer_#_DenseReluDense_wi_# encoder_block_#_layer_#_DenseReluDense_wo
+        encoder_block_#_layer_#_SelfAttention_k encoder_block_#_layer_#_SelfAttention_o
+        encoder_block_#_layer_#_SelfAttention_q encoder_block_#_layer_#_SelfAttention_v
+        final_layer_adaLN_modulation_# final_layer_linear
+        joint_blocks_#_context_block_adaLN_modulation_# joint_blocks_#_context_block_attn_proj
+        joint_blocks_#_context_block_attn_qkv joint_blocks_#_context_block_mlp_fc#
+        joint_blocks_#_x_block_adaLN_modulation_# joint_blocks_#_x_block_attn#_proj
+        joint_blocks_#_x_block_attn#_qkv joint_blocks_#_x_block_attn_proj
+        joint_blocks_#_x_block_attn_qkv joint_blocks_#_x_block_mlp_fc# norm_out_linear
+        pos_embed_proj proj_out t_embedder_mlp_# text_model_encoder_layers_#_mlp_fc#
+        text_model_encoder_layers_#_self_attn_k_proj text_model_encoder_layers_#_self_attn_out_proj
+        text_model_encoder_layers_#_self_attn_q_proj text_model_encoder_layers_#_self_attn_v_proj
+        text_projection time_text_embed_text_embedder_linear_#
+        time_text_embed_timestep_embedder_linear_# transformer_blocks_#_attn#_to_k
+        transformer_blocks_#_attn#_to_out_# transformer_blocks_#_attn#_to_q
+        transformer_blocks_#_attn#_to_v transformer_blocks_#_attn_add_k_proj
+        transformer_blocks_#_attn_add_q_proj transformer_blocks_#_attn_add_v_proj
+        transformer_blocks_#_attn_to_add_out transformer_blocks_#_attn_to_k
+        transformer_blocks_#_attn_to_out_# transformer_blocks_#_attn_to_q
+        transformer_blocks_#_attn_to_v transformer_blocks_#_ff_context_net_#
+        transformer_blocks_#_ff_context_net_#_proj transformer_blocks_#_ff_net_#
+        transformer_blocks_#_ff_net_#_proj transformer_blocks_#_norm#_context_linear
+        transformer_blocks_#_norm#_linear x_embedder_proj y_embedder_mlp_#
+    """,
     "sdxl": """
         add_embedding_linear_# conv_in conv_out down_blocks_#_attentions_#_proj_in
         down_blocks_#_attentions_#_proj_out
@@ -200,5 +588,95 @@ SKELETONS = {
         up_blocks_#_attentions_#_transformer_blocks_#_ff_net_#_proj up_blocks_#_resnets_#_conv#
         up_blocks_#_resnets_#_conv_shortcut up_blocks_#_resnets_#_time_emb_proj
         up_blocks_#_upsamplers_#_conv
+    """,
+    "sdxl_refiner": """
+        add_embedding_linear_# conv_in conv_out down_blocks_#_attentions_#_proj_in
+        down_blocks_#_attentions_#_proj_out
+        down_blocks_#_attentions_#_transformer_blocks_#_attn#_to_k
+        down_blocks_#_attentions_#_transformer_blocks_#_attn#_to_out_#
+        down_blocks_#_attentions_#_transformer_blocks_#_attn#_to_q
+        down_blocks_#_attentions_#_transformer_blocks_#_attn#_to_v
+        down_blocks_#_attentions_#_transformer_blocks_#_ff_net_#
+        down_blocks_#_attentions_#_transformer_blocks_#_ff_net_#_proj
+        down_blocks_#_downsamplers_#_conv down_blocks_#_resnets_#_conv#
+        down_blocks_#_resnets_#_conv_shortcut down_blocks_#_resnets_#_time_emb_proj input_blocks_#_#
+        input_blocks_#_#_emb_layers_# input_blocks_#_#_in_layers_# input_blocks_#_#_op
+        input_blocks_#_#_out_layers_# input_blocks_#_#_proj_in input_blocks_#_#_proj_out
+        input_blocks_#_#_skip_connection input_blocks_#_#_transformer_blocks_#_attn#_to_k
+        input_blocks_#_#_transformer_blocks_#_attn#_to_out_#
+        input_blocks_#_#_transformer_blocks_#_attn#_to_q
+        input_blocks_#_#_transformer_blocks_#_attn#_to_v
+        input_blocks_#_#_transformer_blocks_#_ff_net_#
+        input_blocks_#_#_transformer_blocks_#_ff_net_#_proj label_emb_#_#
+        mid_block_attentions_#_proj_in mid_block_attentions_#_proj_out
+        mid_block_attentions_#_transformer_blocks_#_attn#_to_k
+        mid_block_attentions_#_transformer_blocks_#_attn#_to_out_#
+        mid_block_attentions_#_transformer_blocks_#_attn#_to_q
+        mid_block_attentions_#_transformer_blocks_#_attn#_to_v
+        mid_block_attentions_#_transformer_blocks_#_ff_net_#
+        mid_block_attentions_#_transformer_blocks_#_ff_net_#_proj mid_block_resnets_#_conv#
+        mid_block_resnets_#_conv_shortcut mid_block_resnets_#_time_emb_proj
+        middle_block_#_emb_layers_# middle_block_#_in_layers_# middle_block_#_out_layers_#
+        middle_block_#_proj_in middle_block_#_proj_out middle_block_#_skip_connection
+        middle_block_#_transformer_blocks_#_attn#_to_k
+        middle_block_#_transformer_blocks_#_attn#_to_out_#
+        middle_block_#_transformer_blocks_#_attn#_to_q
+        middle_block_#_transformer_blocks_#_attn#_to_v middle_block_#_transformer_blocks_#_ff_net_#
+        middle_block_#_transformer_blocks_#_ff_net_#_proj out_# output_blocks_#_#_conv
+        output_blocks_#_#_emb_layers_# output_blocks_#_#_in_layers_# output_blocks_#_#_out_layers_#
+        output_blocks_#_#_proj_in output_blocks_#_#_proj_out output_blocks_#_#_skip_connection
+        output_blocks_#_#_transformer_blocks_#_attn#_to_k
+        output_blocks_#_#_transformer_blocks_#_attn#_to_out_#
+        output_blocks_#_#_transformer_blocks_#_attn#_to_q
+        output_blocks_#_#_transformer_blocks_#_attn#_to_v
+        output_blocks_#_#_transformer_blocks_#_ff_net_#
+        output_blocks_#_#_transformer_blocks_#_ff_net_#_proj text_model_encoder_layers_#_mlp_fc#
+        text_model_encoder_layers_#_self_attn_k_proj text_model_encoder_layers_#_self_attn_out_proj
+        text_model_encoder_layers_#_self_attn_q_proj text_model_encoder_layers_#_self_attn_v_proj
+        text_projection time_embed_# time_embedding_linear_# up_blocks_#_attentions_#_proj_in
+        up_blocks_#_attentions_#_proj_out up_blocks_#_attentions_#_transformer_blocks_#_attn#_to_k
+        up_blocks_#_attentions_#_transformer_blocks_#_attn#_to_out_#
+        up_blocks_#_attentions_#_transformer_blocks_#_attn#_to_q
+        up_blocks_#_attentions_#_transformer_blocks_#_attn#_to_v
+        up_blocks_#_attentions_#_transformer_blocks_#_ff_net_#
+        up_blocks_#_attentions_#_transformer_blocks_#_ff_net_#_proj up_blocks_#_resnets_#_conv#
+        up_blocks_#_resnets_#_conv_shortcut up_blocks_#_resnets_#_time_emb_proj
+        up_blocks_#_upsamplers_#_conv
+    """,
+    "stable_cascade": """
+        clf_# clip_img_mapper clip_txt_mapper clip_txt_pooled_mapper
+        down_blocks_#_#_attention_attn_in_proj down_blocks_#_#_attention_attn_out_proj
+        down_blocks_#_#_attention_to_k down_blocks_#_#_attention_to_out_#
+        down_blocks_#_#_attention_to_q down_blocks_#_#_attention_to_v down_blocks_#_#_channelwise_#
+        down_blocks_#_#_depthwise down_blocks_#_#_kv_mapper_# down_blocks_#_#_mapper
+        down_blocks_#_#_mapper_crp down_blocks_#_#_mapper_sca down_downscalers_#_# embedding_#
+        text_model_encoder_layers_#_mlp_fc# text_model_encoder_layers_#_self_attn_k_proj
+        text_model_encoder_layers_#_self_attn_out_proj text_model_encoder_layers_#_self_attn_q_proj
+        text_model_encoder_layers_#_self_attn_v_proj text_projection
+        up_blocks_#_#_attention_attn_in_proj up_blocks_#_#_attention_attn_out_proj
+        up_blocks_#_#_attention_to_k up_blocks_#_#_attention_to_out_# up_blocks_#_#_attention_to_q
+        up_blocks_#_#_attention_to_v up_blocks_#_#_channelwise_# up_blocks_#_#_depthwise
+        up_blocks_#_#_kv_mapper_# up_blocks_#_#_mapper up_blocks_#_#_mapper_crp
+        up_blocks_#_#_mapper_sca up_upscalers_#_#
+    """,
+    "z_image": """
+        all_final_layer_#-#_adaLN_modulation_# all_final_layer_#-#_linear all_x_embedder_#-#
+        cap_embedder_# context_refiner_#_attention_out context_refiner_#_attention_qkv
+        context_refiner_#_attention_to_k context_refiner_#_attention_to_out_#
+        context_refiner_#_attention_to_q context_refiner_#_attention_to_v
+        context_refiner_#_feed_forward_w# final_layer_adaLN_modulation_# final_layer_linear
+        layers_#_adaLN_modulation_# layers_#_attention_out layers_#_attention_qkv
+        layers_#_attention_to_k layers_#_attention_to_out_# layers_#_attention_to_q
+        layers_#_attention_to_v layers_#_feed_forward_w# layers_#_mlp_down_proj
+        layers_#_mlp_gate_proj layers_#_mlp_up_proj layers_#_self_attn_k_proj
+        layers_#_self_attn_o_proj layers_#_self_attn_q_proj layers_#_self_attn_v_proj
+        noise_refiner_#_adaLN_modulation_# noise_refiner_#_attention_out
+        noise_refiner_#_attention_qkv noise_refiner_#_attention_to_k
+        noise_refiner_#_attention_to_out_# noise_refiner_#_attention_to_q
+        noise_refiner_#_attention_to_v noise_refiner_#_feed_forward_w# siglip_embedder_#
+        siglip_refiner_#_attention_out siglip_refiner_#_attention_qkv
+        siglip_refiner_#_attention_to_k siglip_refiner_#_attention_to_out_#
+        siglip_refiner_#_attention_to_q siglip_refiner_#_attention_to_v
+        siglip_refiner_#_feed_forward_w# t_embedder_mlp_# x_embedder
     """,
 }

@@ -11,18 +11,35 @@ from lora_convert.architectures._vocabulary import Component, Row, alike
 _LAYER = ("encoder.layers.{}.self_attn.<q_proj,k_proj,v_proj,out_proj>", "encoder.layers.{}.mlp.<fc1,fc2>")
 
 _FLAT = tuple(Row((f"text_model.{name}",), f"text_model.{name}", model=(name,)) for name in _LAYER)
-_NESTED = alike(*(f"text_model.{name}" for name in _LAYER))
+_NESTED = (*alike(*(f"text_model.{name}" for name in _LAYER)), *alike("text_projection"))
 
-_T5 = alike(
-    "encoder.block.{}.layer.0.SelfAttention.<q,k,v,o>",
-    "encoder.block.{}.layer.1.DenseReluDense.<wi,wi_0,wi_1,wo>",
+_DECODER = (
+    "layers.{}.self_attn.<q_proj,k_proj,v_proj,o_proj>",
+    "layers.{}.mlp.<gate_proj,up_proj,down_proj>",
 )
 
 CLIP_L = Component("text_encoder", _FLAT, width=768)
 """OpenAI CLIP ViT-L, class CLIPTextModel."""
+CLIP_L_PROJECTED = Component("text_encoder", _NESTED, width=768)
+"""The same, class CLIPTextModelWithProjection."""
 CLIP_H = Component("text_encoder", _FLAT, width=1024)
 """OpenCLIP ViT-H, class CLIPTextModel."""
-CLIP_G = Component("text_encoder_2", (*_NESTED, *alike("text_projection")), width=1280)
+CLIP_G = Component("text_encoder_2", _NESTED, width=1280)
 """OpenCLIP ViT-bigG, class CLIPTextModelWithProjection."""
-T5_XXL = Component("text_encoder_2", _T5, width=4096)
-"""T5 v1.1 XXL encoder, class T5EncoderModel."""
+T5 = Component("text_encoder_2", alike(
+    "encoder.block.{}.layer.0.SelfAttention.<q,k,v,o>",
+    "encoder.block.{}.layer.1.DenseReluDense.<wi,wi_0,wi_1,wo>",
+), width=4096)
+"""The encoder of T5, class T5EncoderModel or UMT5EncoderModel; its first version has one ``wi``."""
+BERT = Component("text_encoder", alike(
+    "encoder.layer.{}.attention.<self.query,self.key,self.value,output.dense>",
+    "encoder.layer.{}.<intermediate,output>.dense",
+    "pooler.dense",
+), width=1024)
+"""Class BertModel."""
+GEMMA2 = Component("text_encoder", alike(*_DECODER), width=2304)
+"""Gemma 2, class Gemma2Model."""
+QWEN3 = Component("text_encoder", alike(*_DECODER))
+"""Qwen3, class Qwen3Model."""
+LLAMA = Component("text_encoder", tuple(Row((name,), name, model=(f"model.{name}",)) for name in _DECODER))
+"""Llama 3, class LlamaForCausalLM."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lora_convert.architectures._text_encoders import CLIP_L, T5_XXL
+from lora_convert.architectures._text_encoders import CLIP_L, T5
 from lora_convert.architectures._vocabulary import (
     Architecture,
     Component,
@@ -52,7 +52,7 @@ FLUX = Architecture(
             swapped("norm_out.linear",                                   "final_layer.adaLN_modulation.1"),
         )),
         CLIP_L,
-        T5_XXL,
+        T5,
     ),
     signs=(
         width("transformer_blocks.{}.attn.to_q", 3072),

@@ -1,7 +1,10 @@
 """kohya: flattened names with an alpha beside each module, as sd-scripts writes and A1111 reads.
 
 sd-scripts trains SD1 and SD2 in Diffusers' names and everything else in the authors'
-(networks/lora.py, lora_flux.py). It calls FLUX's T5 ``te3``, OneTrainer calls it ``te2``.
+(networks/lora.py, lora_flux.py); musubi-tuner trains Z-Image in the authors', which Diffusers took over.
+sd-scripts calls FLUX's T5 ``te3``, OneTrainer calls it ``te2``; a single encoder is ``te`` in one
+(lora_lumina.py, lora_anima.py) and ``te1`` in the other. Anima's adapter of the text encoder is
+``llm_adapter``, a part of its model.
 """
 
 from __future__ import annotations
@@ -17,12 +20,23 @@ _BASE_VERSIONS = {
     "sd2": {"ss_base_model_version": "sd_v2", "ss_v2": "True"},
     "sdxl": {"ss_base_model_version": "sdxl_base_v1-0"},
     "flux": {"ss_base_model_version": "flux1"},
+    "chroma": {"ss_base_model_version": "chroma"},
+    "lumina2": {"ss_base_model_version": "lumina2"},
+    "hunyuan_image": {"ss_base_model_version": "hunyuan-image-2.1"},
+    "krea2": {"ss_base_model_version": "krea2"},
 }
 """A1111 lists an adapter under SDXL where ``ss_base_model_version`` begins with ``sdxl_``, under SD2
 where ``ss_v2`` is ``True``, and under SD1 where there is any other metadata
 (extensions-builtin/Lora/network.py)."""
 
-_NETWORK_MODULES = {"flux": "networks.lora_flux"}
+_NETWORK_MODULES = {
+    "flux": "networks.lora_flux",
+    "chroma": "networks.lora_flux",
+    "sd3": "networks.lora_sd3",
+    "lumina2": "networks.lora_lumina",
+    "anima": "networks.lora_anima",
+    "hunyuan_image": "networks.lora_hunyuan_image",
+}
 
 
 def _metadata(of: MetadataOf) -> Mapping[str, str]:
@@ -52,10 +66,20 @@ KOHYA = Format(
         "text_encoder": ("lora_te1_",),
         "text_encoder_2": ("lora_te2_",),
         "text_encoder_3": ("lora_te3_",),
+        "text_encoder_4": ("lora_te4_",),
     },
     variations=(
         Variation(("sd1", "sd2"), {"text_encoder": ("lora_te_",)}, namespace="diffusers"),
+        Variation(
+            ("lumina2", "anima", "sana", "z_image"), {"text_encoder": ("lora_te_", "lora_te1_")}
+        ),
         Variation(("flux",), {"text_encoder_2": ("lora_te3_", "lora_te2_")}),
+        Variation(("anima",), {"text_conditioner": ("lora_unet_llm_adapter_",)}),
+        Variation(("z_image",), {}, namespace="diffusers"),
+        Variation(
+            ("stable_cascade",),
+            {"prior": ("lora_prior_unet_",), "text_encoder": ("lora_prior_te_",)},
+        ),
     ),
     endings=(
         Ending("down", ".lora_down.weight"),

@@ -17,6 +17,7 @@ COMPONENTS = (
     "text_encoder",
     "text_encoder_2",
     "text_encoder_3",
+    "text_encoder_4",
     "prior",
     "controlnet",
     "connectors",

@@ -11,7 +11,6 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 import lora_convert as lc
-from lora_convert.architectures import ARCHITECTURES
 from lora_convert.formats import FORMATS
 from tests.laws.synthesis import adapter
 
@@ -62,6 +61,8 @@ EXTRAS = (
     "module.{}.lora_A.weight",
 )
 """Names beside an adapter's own; braces stand for one of its modules, as the format spells it."""
+SOME = ("sd1", "sdxl", "flux", "z_image")
+"""Architectures with and without fused layers; of what else a file holds no architecture knows."""
 SHAPES = ((3, 5), (8,), (), (8, 10))
 """Each name has another shape in each architecture."""
 
@@ -115,12 +116,12 @@ def accounted(source: Path, name: str, values: np.ndarray, out: Path, architectu
     return ""
 
 
-@pytest.mark.parametrize(("origin", "architecture"), list(product(FORMATS, ARCHITECTURES)))
+@pytest.mark.parametrize(("origin", "architecture"), list(product(FORMATS, SOME)))
 def test_every_tensor_is_accounted_for(origin: str, architecture: str, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     silent = []
     base, weights = written(tmp_path, origin, architecture)
-    whole, turn = weights.read_bytes(), list(ARCHITECTURES).index(architecture)
+    whole, turn = weights.read_bytes(), SOME.index(architecture)
     for number, extra in enumerate(EXTRAS):
         weights.write_bytes(whole)
         name = extra.replace("{}", module_of(weights))
