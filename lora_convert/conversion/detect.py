@@ -177,8 +177,10 @@ def _candidate(trial: _Trial) -> Candidate:
 
 
 def _candidates(counts: list[Count]) -> tuple[Candidate, ...]:
-    known = [count.candidate for count in counts if count.spelling.architecture]
-    return tuple(known[:_MOST_CANDIDATES])
+    """Those of an architecture that explain most, or nearly as many."""
+    known = [count for count in counts if count.spelling.architecture]
+    enough = _ENOUGH * max((count.read for count in known), default=0)
+    return tuple(one.candidate for one in known if one.read >= enough)[:_MOST_CANDIDATES]
 
 
 def _is_ambiguous(best: _Trial, trials: list[_Trial], header: Header) -> bool:
@@ -189,6 +191,7 @@ def _is_ambiguous(best: _Trial, trials: list[_Trial], header: Header) -> bool:
         if trial.spelling.architecture
         and trial is not best
         and trial.spelling.format == best.spelling.format
+        and names_itself(trial.spelling.architecture, header, trial.readings)
     ]
     if not rivals or best.spelling.architecture is None:
         return False
