@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks import copy, imports, many, memory, pipelines, small, startup, torch_files
+from benchmarks import copy, imports, many, memory, pipelines, small, space, startup, torch_files
 from benchmarks.claims import main
 
 if __name__ == "__main__":
@@ -15,4 +15,5 @@ if __name__ == "__main__":
         memory.claims,
         copy.claims,
         pipelines.claims,
+        space.claims,
     )
