@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import NamedTuple
 
 from lora_convert.operations.sharing import BASES, FINAL, PIPELINES, SHARED, TRASH
@@ -109,6 +110,7 @@ _SUFFIXES = {
 _EVENTS = "events.out.tfevents"
 
 
+@cache
 def kind_of_folder(name: str) -> str:
     """The kind of all that is in a folder of that name; empty where each file has its own.
 

@@ -20,7 +20,7 @@ from lora_convert.operations.file_kinds import (
 )
 from lora_convert.operations.run_listing import own_paths, parts_of, runs_below
 from lora_convert.operations.sharing import METADATA_NAME
-from lora_convert.storage.disk_usage import disk_of, folders_below, joined
+from lora_convert.storage.disk_usage import disk_of, folders_below, prefix_of
 from lora_convert.storage.folders import INDEX_NAME
 
 if TYPE_CHECKING:
@@ -112,8 +112,9 @@ class Survey:
             self.folders += 1
             self.counts[place.owner][place.kind or OTHER] += disk_of(folder.status)
             self._add_files(folder, place, owned=folder.path in holding)
+            before = prefix_of(folder.path)
             for name in folder.folders:
-                inner = joined(folder.path, name)
+                inner = before + name
                 owner = self._owners.get(inner) or (
                     Owner("", inner) if place.owner is top else place.owner
                 )
@@ -133,12 +134,12 @@ class Survey:
         self.files += len(folder.files)
         for name, status in folder.files:
             kind = fixed or kind_of_file(name)
-            taken = disk_of(status)
             if kind in _ASKED or status.st_size >= LARGE or status.st_nlink > 1 or owned:
-                whose = self._owners.get(joined(folder.path, name), owner) if owned else owner
-                self._add_file(joined(folder.path, name), status, Place(whose, fixed), kind)
+                path = prefix_of(folder.path) + name
+                whose = self._owners.get(path, owner) if owned else owner
+                self._add_file(path, status, Place(whose, fixed), kind)
             else:
-                counts[kind] += taken
+                counts[kind] += disk_of(status)
 
     def _add_file(self, path: str, status: os.stat_result, place: Place, kind: str) -> None:
         """Count a file of which more is to be known than its name and size."""

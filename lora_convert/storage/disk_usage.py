@@ -67,18 +67,18 @@ def folders_below(path: str, passed_over: Callable[[str, str], object]) -> Itera
         except OSError as error:
             passed_over(place, error.strerror or str(error))
         inner.sort()
-        same = [(name, found) for name, found in inner if found.st_dev == device]
-        if len(same) < len(inner):
-            for name, found in inner:
-                if found.st_dev != device:
-                    passed_over(joined(place, name), ANOTHER_DISK)
-        yield Folder(place, status, files, [name for name, _ in same])
-        waiting += [(joined(place, name), found) for name, found in reversed(same)]
+        before = prefix_of(place)
+        for name, found in inner:
+            if found.st_dev != device:
+                passed_over(before + name, ANOTHER_DISK)
+        inner = [pair for pair in inner if pair[1].st_dev == device]
+        yield Folder(place, status, files, [name for name, _ in inner])
+        waiting += [(before + name, found) for name, found in reversed(inner)]
 
 
-def joined(folder: str, name: str) -> str:
-    """A path as people write it: without ``./`` before it."""
-    return name if folder == os.curdir else os.path.join(folder, name)
+def prefix_of(folder: str) -> str:
+    """What stands before names in a folder, as people write it: without ``./``."""
+    return "" if folder == os.curdir else os.path.join(folder, "")
 
 
 def _list(
