@@ -7,13 +7,15 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from lora_convert.errors import LoraConvertError
-from lora_convert.operations.file_kinds import FROZEN, MADE, PRUNED, REBUILDING, RESUME, STORE
+from lora_convert.operations.file_kinds import FROZEN, MADE, PRUNED, REBUILDING, STORE
 
 if TYPE_CHECKING:
-    from lora_convert.operations.runs import Run, RunCheckpoint
+    from lora_convert.operations.pruning import Rules
+    from lora_convert.operations.runs import Run
     from lora_convert.operations.surveying import LargeFile, Owner, Survey
 
 _OURS = frozenset({MADE, STORE, REBUILDING, PRUNED})
+_WAITING = "it waits in the trash until that is emptied"
 KEPT = 3
 """Checkpoints that a proposal to prune keeps."""
 
@@ -56,23 +58,10 @@ def _of_run(survey: Survey, run: Run) -> Iterator[Freeing]:
         frees(lambda owner, kind: kind == FROZEN) - _one_base(survey, run),
         "nothing: lora-convert restore rebuilds them, byte for byte",
     )
-    yield Freeing(
-        f"lora-convert prune {address} --drop-resume-state",
-        frees(lambda owner, kind: kind == RESUME),
-        "training cannot go on from these checkpoints; they stay in the trash until it is emptied",
-    )
-    kept, options = _kept(run)
-    going = {one.path for one in run.checkpoints} - {one.path for one in kept}
-    yield Freeing(
-        f"lora-convert prune {address} {options}",
-        frees(lambda owner, kind: owner.path in going),
-        f"{len(going)} of {len(run.checkpoints)} checkpoints; they stay in the trash until it is emptied",
-    )
-    yield Freeing(
-        f"lora-convert prune {address} --unused",
-        survey.unused(run.address),
-        "nothing: no pipeline has it any more",
-    )
+    for rules, lost in _rules(run):
+        freed, count = _pruned(run, rules)
+        options = rules.command.removeprefix("prune ")
+        yield Freeing(f"lora-convert prune {address} {options}", freed, lost.format(count))
     yield Freeing(
         f"lora-convert trash empty {address}",
         frees(lambda owner, kind: kind == PRUNED),
@@ -88,19 +77,30 @@ def _one_base(survey: Survey, run: Run) -> int:
     return max((kinds.get(FROZEN, 0) for kinds in own), default=0)
 
 
-def _kept(run: Run) -> tuple[tuple[RunCheckpoint, ...], str]:
-    """What a proposal keeps, and how that is written: the best and the last, where losses are known."""
-    from lora_convert.operations.losses import ranked, read_losses
+def _rules(run: Run) -> Iterator[tuple[Rules, str]]:
+    """What could be pruned, and what is lost by it; ``{}`` stands for a number of checkpoints."""
+    from lora_convert.operations.losses import read_losses
+    from lora_convert.operations.pruning import Rules
 
-    last = run.checkpoints[-1:]
     try:
         losses = read_losses(run)
     except (LoraConvertError, OSError):
         losses = None
-    best = [one for one, _ in ranked(run, losses)[:KEPT]] if losses else []
-    if best:
-        return (*best, *last), f"--keep-best {KEPT} --keep-last 1"
-    return run.checkpoints[-KEPT:], f"--keep-last {KEPT}"
+    going = "{} of " + str(len(run.checkpoints)) + " checkpoints"
+    yield Rules(best=KEPT) if losses else Rules(last=KEPT), f"{going}; {_WAITING}"
+    yield Rules(drop_resume_state=True), f"training cannot go on from there; {_WAITING}"
+    yield Rules(unused=True), f"nothing: no pipeline has it any more; {_WAITING}"
+
+
+def _pruned(run: Run, rules: Rules) -> tuple[int, int]:
+    """Bytes that pruning would free, and the checkpoints that would go; none where it cannot be told."""
+    from lora_convert.operations.pruning import plan_prune
+
+    try:
+        plan = plan_prune(run, rules)
+    except (LoraConvertError, OSError):
+        return 0, 0
+    return plan.freed, len(run.checkpoints) - len(plan.kept)
 
 
 def _of_duplicates(group: Duplicates) -> Freeing:

@@ -63,14 +63,6 @@ class LargeFile(NamedTuple):
     """When, in nanoseconds."""
 
 
-class Entry(NamedTuple):
-    """A file of a run's store that no pipeline is a hard link to."""
-
-    name: str
-    size: int
-    taken: int
-
-
 class Place(NamedTuple):
     """What is known of a folder from those above it."""
 
@@ -89,10 +81,6 @@ class Survey:
         """Bytes that further names of a file would take, were they files of their own."""
         self.inodes: dict[tuple[int, int], Inode] = {}
         self.large: list[LargeFile] = []
-        self.unlinked: dict[str, list[Entry]] = defaultdict(list)
-        """By run."""
-        self.used: dict[str, set[str | int]] = defaultdict(set)
-        """By run: names of entries that pipelines have symbolic links to, and sizes of their own files."""
         self.passed_over: list[tuple[str, str]] = []
         """Folders that are not counted, and why."""
         self._owners: dict[str, Owner] = {}
@@ -134,7 +122,7 @@ class Survey:
         self.files += len(folder.files)
         for name, status in folder.files:
             kind = fixed or kind_of_file(name)
-            if kind in _ASKED or status.st_size >= LARGE or status.st_nlink > 1 or owned:
+            if kind == ADAPTERS or status.st_size >= LARGE or status.st_nlink > 1 or owned:
                 path = prefix_of(folder.path) + name
                 whose = self._owners.get(path, owner) if owned else owner
                 self._add_file(path, status, Place(whose, fixed), kind)
@@ -145,8 +133,6 @@ class Survey:
         """Count a file of which more is to be known than its name and size."""
         taken, several = disk_of(status), status.st_nlink > 1
         inode = self.inodes.get((status.st_dev, status.st_ino)) if several else None
-        if kind == MADE and not several:
-            self._add_use(path, status, place.owner.run)
         if inode:
             self.linked += taken
             self.files -= 1
@@ -160,9 +146,6 @@ class Survey:
         if several:
             seen = [(place.owner, place.kind)]
             self.inodes[status.st_dev, status.st_ino] = Inode(status.st_nlink, parts, seen)
-        elif kind == STORE:
-            name = os.path.basename(path)
-            self.unlinked[place.owner.run].append(Entry(name, status.st_size, taken))
         if status.st_size >= LARGE and taken and stat.S_ISREG(status.st_mode):
             changed = status.st_mtime_ns
             self.large.append(LargeFile(path, kind, status.st_size, taken, changed))
@@ -176,27 +159,6 @@ class Survey:
         held = self._weights.held(path)
         frozen = min(held.frozen, taken)
         return {held.kind: taken - frozen, **({FROZEN: frozen} if frozen else {})}
-
-    def _add_use(self, path: str, status: os.stat_result, run: str) -> None:
-        """Remember what a pipeline has of its run's store, otherwise than by hard links."""
-        if stat.S_ISLNK(status.st_mode):
-            try:
-                self.used[run].add(os.path.basename(os.readlink(path)))
-            except OSError:
-                return
-        else:
-            self.used[run].add(status.st_size)
-
-    def unused(self, run: str) -> int:
-        """Bytes of a run's store that no pipeline has; what one may have a copy of is not counted."""
-        from lora_convert.storage.hashes import is_hash
-
-        used = self.used[run]
-        return sum(
-            entry.taken
-            for entry in self.unlinked[run]
-            if is_hash(entry.name) and entry.name not in used and entry.size not in used
-        )
 
     def frees(self, chosen: Callable[[Owner, str], bool]) -> int:
         """Bytes that are free once all that is `chosen`, by owner and kind, is gone.
@@ -215,10 +177,6 @@ class Survey:
                 if going[0] and not (all(going) and len(going) == inode.names):
                     total -= count
         return total
-
-
-_ASKED = frozenset({ADAPTERS, MADE, STORE})
-"""Kinds of which every file is looked at for itself."""
 
 
 def _name(path: str) -> str:

@@ -15,7 +15,7 @@ from tests.operations.test_space import TINY
 from tests.pipelines import tree, write_base, write_run
 
 READING = {"inspect", "verify", "runs", "formats", "space"}
-MOVING = {"trash"}
+MOVING = {"prune", "trash"}
 """Renaming takes no room."""
 
 
