@@ -11,14 +11,11 @@ where any of that fails.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import os
-import random
 import shutil
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -34,10 +31,9 @@ from lora_convert.storage.hashes import is_hash
 from lora_convert.storage.leftovers import is_temporary
 from lora_convert.storage.locks import LOCK
 from tests.pipelines import WEIGHTS, contents, tree, write_base, write_run
-from tests.storage import states
+from tests.storage import kills, states
 from tests.storage.forking import Moment, calls_of, killed_at
 
-MOMENTS: tuple[Moment, ...] = ("before", "half", "after")
 MADE = ("checkpoint_pipelines", "checkpoint_loras", "final_pipeline")
 """Folders of a run that a batch makes."""
 LORAS = Wanted(Options(), formats=("kohya",))
@@ -123,7 +119,7 @@ class Campaign:
         self.whole(case)
         self.prepare(case)
         calls = calls_of(lambda: self.batch(case.wanted))
-        return [(case, call, moment) for call in range(1, calls + 1) for moment in MOMENTS]
+        return [(case, call, moment) for call in range(1, calls + 1) for moment in kills.MOMENTS]
 
     def kill(self, case: Case, call: int, moment: Moment) -> None:
         """One kill, and all that must hold after it."""
@@ -207,30 +203,9 @@ def check_readable(pipeline: Path) -> None:
 
 def main() -> int:
     """Run a campaign; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--kills", type=int, default=1000)
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
     hashes._SETTLED = 0
-    with tempfile.TemporaryDirectory() as folder:
-        campaign = Campaign(Path(folder))
-        points = [point for case in CASES for point in campaign.points(case)]
-        order = random.Random(options.seed)
-        drawn: list[tuple[Case, int, Moment]] = []
-        while len(drawn) < options.kills:
-            drawn += order.sample(points, min(len(points), options.kills - len(drawn)))
-        for point in drawn:
-            campaign.kill(*point)
-    print(f"{len(drawn)} kills at {len(set(drawn))} of {len(points)} points")
-    for state, count in sorted(campaign.left.items()):
-        print(f"{count:6} {state}")
-    print(
-        "\n".join(campaign.problems)
-        or "nothing partial, nothing changed, nothing made twice, every next batch succeeded"
-    )
-    return 1 if campaign.problems else 0
+    told = "nothing partial, nothing changed, nothing made twice, every next batch succeeded"
+    return kills.run(__doc__, Campaign, CASES, told)
 
 
 if __name__ == "__main__":

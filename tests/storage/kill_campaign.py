@@ -9,21 +9,16 @@ the next run succeeds and leaves no temporary. Exit code 1 where any of that fai
 
 from __future__ import annotations
 
-import argparse
-import random
 import shutil
 import sys
-import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
 import lora_convert
-from tests.storage import states
+from tests.storage import kills, states
 from tests.storage.forking import Moment, calls_of, killed_at
 from tests.storage.making import peft_folder
-
-MOMENTS: tuple[Moment, ...] = ("before", "half", "after")
 
 
 class Case(NamedTuple):
@@ -72,7 +67,7 @@ class Campaign:
         """All points at which a case can be killed."""
         self.prepare(case)
         calls = calls_of(lambda: self.convert(case, self.source))
-        return [(case, call, moment) for call in range(1, calls + 1) for moment in MOMENTS]
+        return [(case, call, moment) for call in range(1, calls + 1) for moment in kills.MOMENTS]
 
     def kill(self, case: Case, call: int, moment: Moment) -> None:
         """One kill, and all that must hold after it."""
@@ -107,29 +102,8 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def main() -> int:
     """Run a campaign; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--kills", type=int, default=200)
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        campaign = Campaign(Path(folder))
-        points = [point for case in CASES for point in campaign.points(case)]
-        order = random.Random(options.seed)
-        drawn: list[tuple[Case, int, Moment]] = []
-        while len(drawn) < options.kills:
-            drawn += order.sample(points, min(len(points), options.kills - len(drawn)))
-        for point in drawn:
-            campaign.kill(*point)
-    print(f"{len(drawn)} kills at {len(set(drawn))} of {len(points)} points")
-    for state, count in sorted(campaign.left.items()):
-        print(f"{count:6} {state}")
-    print(
-        "\n".join(campaign.problems)
-        or "nothing partial, no source changed, every next run succeeded"
-    )
-    return 1 if campaign.problems else 0
+    told = "nothing partial, no source changed, every next run succeeded"
+    return kills.run(__doc__, Campaign, CASES, told, kills=200)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ and leaves nothing but its result. Exit code 1 where any of that fails.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import os
@@ -18,7 +17,6 @@ import random
 import re
 import shutil
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -33,9 +31,9 @@ from lora_convert.storage.leftovers import is_temporary, remove_leftovers
 from lora_convert.storage.locks import LOCK, held
 from lora_convert.storage.positions import write_at
 from lora_convert.storage.store import KNOWN, put_file, put_written
+from tests.storage import kills
 from tests.storage.forking import Moment, calls_of, killed_at
 
-MOMENTS: tuple[Moment, ...] = ("before", "half", "after")
 CONTENT = random.Random(0).randbytes(300_000)
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
 
@@ -147,7 +145,7 @@ class Campaign:
         """All points at which a work can be killed."""
         self.prepare(work)
         calls = calls_of(lambda: work.run(self.root))
-        return [(work, call, moment) for call in range(1, calls + 1) for moment in MOMENTS]
+        return [(work, call, moment) for call in range(1, calls + 1) for moment in kills.MOMENTS]
 
     def kill(self, work: Work, call: int, moment: Moment) -> None:
         """One kill, and all that must hold after it."""
@@ -222,27 +220,9 @@ def _known_of(data: bytes) -> bytes:
 
 def main() -> int:
     """Run a campaign; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--kills", type=int, default=1000)
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
     hashes._SETTLED = 0
-    with tempfile.TemporaryDirectory() as folder:
-        campaign = Campaign(Path(folder))
-        points = [point for work in WORKS for point in campaign.points(work)]
-        order = random.Random(options.seed)
-        drawn: list[tuple[Work, int, Moment]] = []
-        while len(drawn) < options.kills:
-            drawn += order.sample(points, min(len(points), options.kills - len(drawn)))
-        for point in drawn:
-            campaign.kill(*point)
-    print(f"{len(drawn)} kills at {len(set(drawn))} of {len(points)} points")
-    for state, count in sorted(campaign.left.items()):
-        print(f"{count:6} {state}")
-    print("\n".join(campaign.problems) or "nothing partial, nothing lost, every next run succeeded")
-    return 1 if campaign.problems else 0
+    told = "nothing partial, nothing lost, every next run succeeded"
+    return kills.run(__doc__, Campaign, WORKS, told)
 
 
 if __name__ == "__main__":
