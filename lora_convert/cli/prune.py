@@ -71,12 +71,14 @@ def prune(
     plan = plan_prune(run_at(run), Rules(**rules))
     if not as_json:
         _show(out, plan)
-    if not plan.taken or dry_run:
+    if dry_run or not plan.taken:
         if as_json:
             status = "planned" if plan.taken else "unchanged"
             out.object({**plan.as_json(), "status": status, "item": None})
         elif not plan.taken:
             out.note("nothing to prune")
+        if not dry_run:
+            plan.apply()
         return EXIT_PARTIAL if plan.left and not dry_run else EXIT_DONE
     check_idle(plan.run.path, force=force)
     if not agreed(f"Move {len(plan.taken)} to the trash?", yes=yes):
@@ -108,7 +110,7 @@ def _with(taken: Taken) -> str:
     """What goes along with a checkpoint, or which files a state is."""
     names = [*taken.names]
     if taken.kind == "checkpoint":
-        return f", with {', '.join(names[1:])}" if names[1:] else ""
+        return f", with {', '.join(names[:-1])}" if names[:-1] else ""
     return f" ({', '.join(names)})" if taken.kind == "resume state" else ""
 
 

@@ -101,6 +101,7 @@ def empty(run: str, ids: tuple[str, ...], yes: bool, as_json: bool, quiet: bool)
     chosen = [there[id] for id in dict.fromkeys(ids or there)]
     freed = freed_by(thing for one in chosen for thing in one.things)
     if not chosen:
+        remove(run, ())
         out.note("nothing in the trash")
     elif agreed(f"Remove {len(chosen)} items, {size(freed)}, for good?", yes=yes):
         remove(run, [one.item.id for one in chosen])

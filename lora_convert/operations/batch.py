@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
@@ -12,9 +12,7 @@ from lora_convert.errors import (
     CheckpointNotFoundError,
     CorruptCheckpointError,
     InputError,
-    LockedError,
     LoraConvertError,
-    OutputError,
 )
 from lora_convert.operations.addresses import resolved, run_at
 from lora_convert.operations.provenance import is_whole, read_provenance
@@ -26,7 +24,7 @@ from lora_convert.storage import journal
 from lora_convert.storage.compacted import as_before, exists
 from lora_convert.storage.folders import is_state
 from lora_convert.storage.leftovers import remove_leftovers
-from lora_convert.storage.locks import LOCK, held
+from lora_convert.storage.locks import held, remove_dead
 from lora_convert.storage.parents import made_folder
 from lora_convert.storage.recipes import status_of
 
@@ -247,7 +245,7 @@ def run_batch(plans: Iterable[RunPlan], doing: Doing) -> Iterator[Outcome]:
                     yield Outcome(task, "skipped", task.output, "made already", {})
             try:
                 if not plan.waiting:
-                    _remove_lock(_folder(plan.run))
+                    remove_dead(_folder(plan.run))
                 else:
                     _open(journals, os.path.realpath(_folder(plan.run)), stack)
             except LoraConvertError as error:
@@ -278,13 +276,6 @@ def run_batch(plans: Iterable[RunPlan], doing: Doing) -> Iterator[Outcome]:
             }
             found.add(journal.Entry(outcome.task.item, state, states[outcome.task], facts))
             yield outcome
-
-
-def _remove_lock(folder: str) -> None:
-    """Remove what a batch left that died once all was done."""
-    if os.path.lexists(os.path.join(folder, LOCK)):
-        with suppress(LockedError, OutputError), held(folder):
-            pass
 
 
 def _open(journals: dict[str, journal.Journal], folder: str, stack: ExitStack) -> None:

@@ -14,7 +14,7 @@ from lora_convert.operations.runs import MANIFEST
 from lora_convert.operations.sharing import FINAL, PIPELINES, TRASH
 from lora_convert.storage.documents import read_document
 from lora_convert.storage.leftovers import is_temporary
-from lora_convert.storage.locks import LOCK, held
+from lora_convert.storage.locks import LOCK, held, remove_dead
 
 RECENT = 300.0
 """Seconds since a write, within which a run counts as written to."""
@@ -31,12 +31,22 @@ def reserved(path: str, *, force: bool = False) -> Iterator[None]:
     LockedError where one does, also with `force`; RunActiveError where a training may, as of `check_idle`.
     """
     with contextlib.ExitStack() as stack:
-        stack.enter_context(held(path))
-        pipelines = os.path.join(path, PIPELINES)
-        if os.path.isdir(pipelines):
-            stack.enter_context(held(pipelines))
+        for folder in _locked(path):
+            stack.enter_context(held(folder))
         check_idle(path, force=force)
         yield
+
+
+def remove_dead_locks(path: str) -> None:
+    """Remove what commands left of their locks that died once all was done."""
+    for folder in _locked(path):
+        remove_dead(folder)
+
+
+def _locked(path: str) -> list[str]:
+    """The folders of a run that commands lock which write to it."""
+    pipelines = os.path.join(path, PIPELINES)
+    return [path, *([pipelines] if os.path.isdir(pipelines) else [])]
 
 
 def check_idle(path: str, *, force: bool = False, now: float | None = None) -> None:

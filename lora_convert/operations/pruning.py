@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from lora_convert.errors import NotMovedError, OptionError
 from lora_convert.operations import belongings
-from lora_convert.operations.idle import reserved
+from lora_convert.operations.idle import remove_dead_locks, reserved
 from lora_convert.operations.runs import twins_in
 from lora_convert.operations.selecting import at_step, count_of
 from lora_convert.operations.sharing import TRASH
@@ -121,20 +121,32 @@ class PrunePlan(NamedTuple):
         RunActiveError where the run may still be training, unless `force`; LockedError, and OutputError
         where the trash cannot be written: then nothing was moved.
         """
-        trash, waiting, left = _trash(self.run), {one.title: one for one in self.taken}, []
+        trash, waiting, left = (
+            _trash(self.run),
+            {one.title: one for one in self.taken},
+            [*self.left],
+        )
+        if not waiting:
+            remove_dead_locks(self.run.path)
+            return Pruned(None, (), self.left)
         with reserved(self.run.path, force=force):
             while waiting:
-                names = {name: s for one in waiting.values() for name, s in one.names.items()}
+                taken = tuple(waiting.values())
                 try:
-                    why = ", ".join(dict.fromkeys(one.kind for one in waiting.values()))
-                    item = trash.put(names, why=why, command=self.rules.command)
+                    why = ", ".join(dict.fromkeys(one.kind for one in taken))
+                    item = trash.put(_names(taken), why=why, command=self.rules.command)
                 except NotMovedError as error:
                     title = _owner(self.run, waiting, error)
                     left.append(Left(title, error))
                     del waiting[title]
                 else:
-                    return Pruned(item, tuple(waiting.values()), (*self.left, *left))
-        return Pruned(None, (), (*self.left, *left))
+                    return Pruned(item, taken, tuple(left))
+        return Pruned(None, (), tuple(left))
+
+
+def _names(taken: Iterable[Taken]) -> dict[str, State]:
+    """All names, what is shared before the pipelines: they alone say that nobody else uses it."""
+    return {name: state for one in reversed([*taken]) for name, state in one.names.items()}
 
 
 def _trash(run: Run) -> Trash:
@@ -223,13 +235,17 @@ class _Planner:
         return [os.path.join(self.run.path, *name.split("/")) for name in names]
 
     def add_checkpoints(self, checkpoints: Iterable[RunCheckpoint]) -> None:
-        """Each with all of its step, its state, its pipeline and its LoRA files."""
+        """Each with all of its step, its state, its pipeline and its LoRA files.
+
+        The weights come last: what is moved before a crash belongs to a checkpoint that is still there.
+        """
         for one in checkpoints:
-            paths = []
+            paths: list[str] = []
             for twin in self._twins[one.path]:
-                paths += belongings.weights_of(twin)
                 paths += belongings.beside(self.run, twin.path)
                 paths += belongings.made_of(self.run, twin)
+            for twin in reversed(self._twins[one.path]):
+                paths += reversed(belongings.weights_of(twin))
             self._add("checkpoint", one.name, paths)
 
     def add_states(self, checkpoints: Iterable[RunCheckpoint]) -> None:

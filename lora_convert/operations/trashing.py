@@ -64,12 +64,14 @@ def undo(path: str, id: str | None = None) -> Item | None:
     trash = trash_of(path)
     with held(trash.root):
         newest = [item.id for item in trash.items()][-1:]
-        chosen = newest if id is None else [id]
-        return trash.undo(chosen[0]) if chosen else None
+        for chosen in newest if id is None else [id]:
+            return trash.undo(chosen)
+        trash.empty(())
+    return None
 
 
 def empty(path: str, ids: Sequence[str]) -> None:
-    """Remove items for good; errors as of `Trash.empty`, and LockedError."""
+    """Remove items for good, and what an earlier call had begun; errors as of `Trash.empty`, LockedError."""
     trash = trash_of(path)
     with held(trash.root):
         trash.empty(ids)

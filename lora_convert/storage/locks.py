@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Iterator
 
-from lora_convert.errors import LockedError
+from lora_convert.errors import LockedError, OutputError
 from lora_convert.storage.atomic import cannot_write
 from lora_convert.storage.positions import read_at, write_at
 
@@ -54,6 +54,13 @@ def held(folder: str, *, wait: float = 0.0) -> Iterator[bool]:
     finally:
         if descriptor in _held:  # else this is a child that was forked meanwhile
             _let_go(descriptor, path)
+
+
+def remove_dead(folder: str) -> None:
+    """Remove the file of a lock whose holder died; one that is held stays."""
+    if os.path.lexists(os.path.join(folder, LOCK)):
+        with contextlib.suppress(LockedError, OutputError), held(folder):
+            pass
 
 
 def _taken(folder: str, path: str, until: float) -> tuple[int, bool]:

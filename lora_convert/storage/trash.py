@@ -20,7 +20,7 @@ from lora_convert.errors import (
 )
 from lora_convert.storage.atomic import cannot_write, unconfirmed
 from lora_convert.storage.identity import State, state_in
-from lora_convert.storage.leftovers import remove, remove_leftovers, temporary_path
+from lora_convert.storage.leftovers import is_temporary, remove, remove_leftovers, temporary_path
 from lora_convert.storage.mounts import mounted_in
 from lora_convert.storage.open_folders import OpenFolder, descended, opened_folder
 from lora_convert.storage.trash_items import (
@@ -91,7 +91,7 @@ class Trash(NamedTuple):
         return tuple(
             os.path.join(self.root, self.name, name)
             for name, item in self._contents()
-            if item is None
+            if item is None and not is_temporary(name)
         )
 
     def undo(self, id: str) -> Item:
@@ -116,13 +116,17 @@ class Trash(NamedTuple):
         """Remove items for good. Links in them are removed, not followed.
 
         What is begun with cannot be had back any more, not even in half; where a crash ends it, the
-        next call of this, or of `put`, goes on. NotMovedError where something is mounted in one.
+        next call of this, also without ids, or of `put` goes on. NotMovedError where something is
+        mounted in one.
         """
-        with opened_folder(self.root) as root, root.inner(self.name) as trash:
-            _sweep(trash)
-            for item in [_needed(trash, id) for id in dict.fromkeys(ids)]:
-                _remove(trash, item.id)
-            self._tidy(root, trash)
+        with opened_folder(self.root) as root:
+            if root.status(self.name) is None and not ids:
+                return
+            with root.inner(self.name) as trash:
+                _sweep(trash)
+                for item in [_needed(trash, id) for id in dict.fromkeys(ids)]:
+                    _remove(trash, item.id)
+                self._tidy(root, trash)
 
     def _parts(self, name: str) -> list[str]:
         """The names that a name is made of; NotMovedError where that leads out, or into the trash."""
