@@ -81,3 +81,30 @@ def test_a_replacement_in_two_steps_would_be_found(
     for point in campaign.points(work):
         campaign.kill(*point)
     assert any("half of folder" in problem for problem in campaign.problems)
+
+
+def test_what_takes_files_away_and_back_is_killed() -> None:
+    told = run("reclaim_campaign", "--kills", "30", "--seed", "7")
+    assert "30 kills at 30 of" in told
+    assert "undo: done" in told
+
+
+def test_a_trash_that_lists_after_the_moves_would_be_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lora_convert.storage import trash
+    from tests.storage.reclaim_campaign import SCENARIOS, Campaign
+
+    real = trash.write_item
+
+    def unlisted(*how: object) -> trash.Item:
+        item = real(*how)  # type: ignore[arg-type]
+        folder = Path(how[0].path, item.id)  # type: ignore[attr-defined]
+        (folder / "manifest.json").rename(folder.parent / "manifest.json")
+        return item
+
+    monkeypatch.setattr(trash, "write_item", unlisted)
+    campaign = Campaign(tmp_path)
+    for point in campaign.points(SCENARIOS[0])[-4:]:
+        campaign.kill(*point)
+    assert any("lost or changed" in problem for problem in campaign.problems)
