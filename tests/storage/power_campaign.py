@@ -29,7 +29,8 @@ from typing import NamedTuple
 import lora_convert
 from tests.storage.disks import MIB, cannot_mount, image, mounted, sync_all
 from tests.storage.forking import Moment, calls_of, killed_at
-from tests.storage.kill_campaign import MOMENTS, contents
+from tests.storage.kill_campaign import contents
+from tests.storage.kills import MOMENTS
 from tests.storage.making import peft_folder
 
 CANNOT = 77

@@ -19,7 +19,7 @@ from lora_convert.storage.trash import Trash
 if os.name == "nt":
     pytest.skip("processes are forked", allow_module_level=True)
 
-ROUNDS = 150
+ROUNDS = 60
 
 
 @contextlib.contextmanager
