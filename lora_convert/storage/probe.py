@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from lora_convert.storage.files import BLOCK
 from lora_convert.tensors.build import rows
 from lora_convert.tensors.dtypes import BITS, byte_count
-from lora_convert.tensors.expr import Expr, Padded
+from lora_convert.tensors.expr import Expr, Padded, Stack, Zeros
 from lora_convert.tensors.ranges import Range, pieces
 
 if TYPE_CHECKING:
@@ -36,6 +36,9 @@ class ByteFacts:
         width = expr.shape[1]
         if isinstance(expr, Padded):
             return expr.left, expr.left + expr.of.shape[1]
+        if isinstance(expr, Stack) and any(isinstance(part, Padded) for part in expr.parts):
+            spans = [self.support(part) for part in expr.parts if not isinstance(part, Zeros)]
+            return min(first for first, _ in spans), max(last for _, last in spans)
         if pieces(expr) is None or BITS[expr.dtype] % 8 or not all(expr.shape):
             return 0, width
         row = byte_count(expr.dtype, expr.shape[1:])
