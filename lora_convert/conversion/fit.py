@@ -116,7 +116,8 @@ def _shaped(
     entry, _ = find(architecture, delta.module, delta.component)
     if entry is None or "mid" in shaped:
         return shaped
-    for role in ("down", "up"):
+    pointwise = shaped["down"].shape[2:] in ((), (1, 1))
+    for role in ("down", "up") if pointwise else ():
         tensor = shaped[role]
         if entry.row.kind == "conv" and len(tensor.shape) == 2:
             shaped[role] = reshaped(tensor, (*tensor.shape, 1, 1))
