@@ -140,7 +140,7 @@ CASES = {
         "[Which file is this?](../how-to/which-file-is-this.md#what-the-other-lines-mean)",
     ),
     "UnknownArchitectureError": Case(
-        "lora-convert to-diffusers trouble/wan.safetensors",
+        "lora-convert to-diffusers trouble/my-own-model.safetensors",
         "If it is one of those that are known, name it with `--architecture`. Else names with underscores"
         " cannot be taken apart; formats with dots convert among each other without a table.",
     ),

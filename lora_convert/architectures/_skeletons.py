@@ -6,6 +6,16 @@ Written by ``python docs/generate.py`` from the architectures' files, which are 
 from __future__ import annotations
 
 SKELETONS = {
+    "ace_step": """
+        condition_embedder layers_#_cross_attn_k_proj layers_#_cross_attn_o_proj
+        layers_#_cross_attn_q_proj layers_#_cross_attn_to_k layers_#_cross_attn_to_out_#
+        layers_#_cross_attn_to_q layers_#_cross_attn_to_v layers_#_cross_attn_v_proj
+        layers_#_mlp_down_proj layers_#_mlp_gate_proj layers_#_mlp_up_proj layers_#_self_attn_k_proj
+        layers_#_self_attn_o_proj layers_#_self_attn_q_proj layers_#_self_attn_to_k
+        layers_#_self_attn_to_out_# layers_#_self_attn_to_q layers_#_self_attn_to_v
+        layers_#_self_attn_v_proj proj_in_# proj_in_conv proj_out_# proj_out_conv
+        time_embed_linear_# time_embed_r_linear_# time_embed_r_time_proj time_embed_time_proj
+    """,
     "anima": """
         blocks_#_adaln_modulation_cross_attn_# blocks_#_adaln_modulation_mlp_#
         blocks_#_adaln_modulation_self_attn_# blocks_#_cross_attn_k_proj blocks_#_cross_attn_o_proj
@@ -20,6 +30,15 @@ SKELETONS = {
         transformer_blocks_#_attn#_to_out_# transformer_blocks_#_attn#_to_q
         transformer_blocks_#_attn#_to_v transformer_blocks_#_ff_net_#
         transformer_blocks_#_ff_net_#_proj transformer_blocks_#_norm#_linear_# x_embedder_proj_#
+    """,
+    "anyflow": """
+        blocks_#_attn#_to_k blocks_#_attn#_to_out_# blocks_#_attn#_to_q blocks_#_attn#_to_v
+        blocks_#_cross_attn_k blocks_#_cross_attn_o blocks_#_cross_attn_q blocks_#_cross_attn_v
+        blocks_#_ffn_# blocks_#_ffn_net_# blocks_#_ffn_net_#_proj blocks_#_self_attn_k
+        blocks_#_self_attn_o blocks_#_self_attn_q blocks_#_self_attn_v
+        condition_embedder_delta_embedder_linear_# condition_embedder_text_embedder_linear_#
+        condition_embedder_time_embedder_linear_# condition_embedder_time_proj head_head
+        patch_embedding proj_out text_embedding_# time_embedding_# time_projection_#
     """,
     "auraflow": """
         cond_seq_linear context_embedder double_layers_#_attn_w#k double_layers_#_attn_w#o
@@ -79,6 +98,17 @@ SKELETONS = {
         transformer_blocks_#_ff_context_net_#_proj transformer_blocks_#_ff_net_#
         transformer_blocks_#_ff_net_#_proj txt_in x_embedder
     """,
+    "cogvideox": """
+        mixins_adaln_layer_adaLN_modulations_#_# mixins_final_layer_adaLN_modulation_#
+        mixins_final_layer_linear mixins_patch_embed_proj mixins_patch_embed_text_proj
+        norm_out_linear patch_embed_proj patch_embed_text_proj proj_out time_embed_#
+        time_embedding_linear_# transformer_blocks_#_attn#_to_k transformer_blocks_#_attn#_to_out_#
+        transformer_blocks_#_attn#_to_q transformer_blocks_#_attn#_to_v
+        transformer_blocks_#_ff_net_# transformer_blocks_#_ff_net_#_proj
+        transformer_blocks_#_norm#_linear transformer_layers_#_attention_dense
+        transformer_layers_#_attention_query_key_value transformer_layers_#_mlp_dense_#h_to_h
+        transformer_layers_#_mlp_dense_h_to_#h
+    """,
     "cogview4": """
         norm_out_linear patch_embed_proj patch_embed_text_proj proj_out
         time_condition_embed_condition_embedder_linear_#
@@ -86,6 +116,30 @@ SKELETONS = {
         transformer_blocks_#_attn#_to_out_# transformer_blocks_#_attn#_to_q
         transformer_blocks_#_attn#_to_v transformer_blocks_#_ff_net_#
         transformer_blocks_#_ff_net_#_proj transformer_blocks_#_norm#_linear
+    """,
+    "cosmos1": """
+        blocks_block#_blocks_#_adaLN_modulation_# blocks_block#_blocks_#_block_attn_to_k_#
+        blocks_block#_blocks_#_block_attn_to_out_# blocks_block#_blocks_#_block_attn_to_q_#
+        blocks_block#_blocks_#_block_attn_to_v_# blocks_block#_blocks_#_block_layer#
+        final_layer_adaLN_modulation_# final_layer_linear norm_out_linear_# patch_embed_proj
+        proj_out t_embedder_#_linear_# time_embed_t_embedder_linear_#
+        transformer_blocks_#_attn#_to_k transformer_blocks_#_attn#_to_out_#
+        transformer_blocks_#_attn#_to_q transformer_blocks_#_attn#_to_v
+        transformer_blocks_#_ff_net_# transformer_blocks_#_ff_net_#_proj
+        transformer_blocks_#_norm#_linear_# x_embedder_proj_#
+    """,
+    "cosmos2": """
+        blocks_#_adaln_modulation_cross_attn_# blocks_#_adaln_modulation_mlp_#
+        blocks_#_adaln_modulation_self_attn_# blocks_#_cross_attn_k_proj
+        blocks_#_cross_attn_output_proj blocks_#_cross_attn_q_proj blocks_#_cross_attn_v_proj
+        blocks_#_mlp_layer# blocks_#_self_attn_k_proj blocks_#_self_attn_output_proj
+        blocks_#_self_attn_q_proj blocks_#_self_attn_v_proj crossattn_proj_#
+        final_layer_adaln_modulation_# final_layer_linear norm_out_linear_# patch_embed_proj
+        proj_out t_embedder_#_linear_# time_embed_t_embedder_linear_#
+        transformer_blocks_#_attn#_to_k transformer_blocks_#_attn#_to_out_#
+        transformer_blocks_#_attn#_to_q transformer_blocks_#_attn#_to_v
+        transformer_blocks_#_ff_net_# transformer_blocks_#_ff_net_#_proj
+        transformer_blocks_#_norm#_linear_# x_embedder_proj_#
     """,
     "ernie_image": """
         adaLN_modulation_# final_linear final_norm_linear layers_#_mlp_gate_proj
@@ -171,6 +225,39 @@ SKELETONS = {
         txt_mode_blocks_#_mlp_in txt_mode_blocks_#_mlp_out txt_mode_blocks_#_q_proj
         txt_mode_blocks_#_v_proj x_embedders_image x_embedders_image_cond
     """,
+    "framepack": """
+        clean_x_embedder_proj clean_x_embedder_proj_#x context_embedder_proj_in
+        context_embedder_time_text_embed_text_embedder_linear_#
+        context_embedder_time_text_embed_timestep_embedder_linear_#
+        context_embedder_token_refiner_refiner_blocks_#_attn_to_k
+        context_embedder_token_refiner_refiner_blocks_#_attn_to_out_#
+        context_embedder_token_refiner_refiner_blocks_#_attn_to_q
+        context_embedder_token_refiner_refiner_blocks_#_attn_to_v
+        context_embedder_token_refiner_refiner_blocks_#_ff_net_#
+        context_embedder_token_refiner_refiner_blocks_#_ff_net_#_proj
+        context_embedder_token_refiner_refiner_blocks_#_norm_out_linear image_projection_down
+        image_projection_up norm_out_linear proj_out single_transformer_blocks_#_attn_to_k
+        single_transformer_blocks_#_attn_to_q single_transformer_blocks_#_attn_to_v
+        single_transformer_blocks_#_norm_linear single_transformer_blocks_#_proj_mlp
+        single_transformer_blocks_#_proj_out time_text_embed_guidance_embedder_linear_#
+        time_text_embed_text_embedder_linear_# time_text_embed_timestep_embedder_linear_#
+        transformer_blocks_#_attn_add_k_proj transformer_blocks_#_attn_add_q_proj
+        transformer_blocks_#_attn_add_v_proj transformer_blocks_#_attn_to_add_out
+        transformer_blocks_#_attn_to_k transformer_blocks_#_attn_to_out_#
+        transformer_blocks_#_attn_to_q transformer_blocks_#_attn_to_v
+        transformer_blocks_#_ff_context_net_# transformer_blocks_#_ff_context_net_#_proj
+        transformer_blocks_#_ff_net_# transformer_blocks_#_ff_net_#_proj
+        transformer_blocks_#_norm#_context_linear transformer_blocks_#_norm#_linear x_embedder_proj
+    """,
+    "helios": """
+        blocks_#_attn#_to_k blocks_#_attn#_to_out_# blocks_#_attn#_to_q blocks_#_attn#_to_v
+        blocks_#_cross_attn_k blocks_#_cross_attn_o blocks_#_cross_attn_q blocks_#_cross_attn_v
+        blocks_#_ffn_# blocks_#_ffn_net_# blocks_#_ffn_net_#_proj blocks_#_self_attn_k
+        blocks_#_self_attn_o blocks_#_self_attn_q blocks_#_self_attn_v
+        condition_embedder_text_embedder_linear_# condition_embedder_time_embedder_linear_#
+        condition_embedder_time_proj head_head patch_embedding patch_long patch_mid patch_short
+        proj_out text_embedding_# time_embedding_# time_projection_#
+    """,
     "hidream": """
         caption_projection_#_linear double_stream_blocks_#_block_adaLN_modulation_#
         double_stream_blocks_#_block_attn#_to_k double_stream_blocks_#_block_attn#_to_k_t
@@ -247,12 +334,102 @@ SKELETONS = {
         txt_in_individual_token_refiner_blocks_#_self_attn_qkv txt_in_input_embedder
         txt_in_t_embedder_in_layer txt_in_t_embedder_out_layer x_embedder_proj
     """,
+    "hunyuan_video": """
+        context_embedder_proj_in context_embedder_time_text_embed_text_embedder_linear_#
+        context_embedder_time_text_embed_timestep_embedder_linear_#
+        context_embedder_token_refiner_refiner_blocks_#_attn_to_k
+        context_embedder_token_refiner_refiner_blocks_#_attn_to_out_#
+        context_embedder_token_refiner_refiner_blocks_#_attn_to_q
+        context_embedder_token_refiner_refiner_blocks_#_attn_to_v
+        context_embedder_token_refiner_refiner_blocks_#_ff_net_#
+        context_embedder_token_refiner_refiner_blocks_#_ff_net_#_proj
+        context_embedder_token_refiner_refiner_blocks_#_norm_out_linear
+        double_blocks_#_img_attn_proj double_blocks_#_img_attn_qkv double_blocks_#_img_mlp_#
+        double_blocks_#_img_mlp_fc# double_blocks_#_img_mod_lin double_blocks_#_img_mod_linear
+        double_blocks_#_txt_attn_proj double_blocks_#_txt_attn_qkv double_blocks_#_txt_mlp_#
+        double_blocks_#_txt_mlp_fc# double_blocks_#_txt_mod_lin double_blocks_#_txt_mod_linear
+        final_layer_adaLN_modulation_# final_layer_linear guidance_in_in_layer guidance_in_mlp_#
+        guidance_in_out_layer img_in_proj norm_out_linear proj_out single_blocks_#_linear#
+        single_blocks_#_modulation_lin single_blocks_#_modulation_linear
+        single_transformer_blocks_#_attn_to_k single_transformer_blocks_#_attn_to_q
+        single_transformer_blocks_#_attn_to_v single_transformer_blocks_#_norm_linear
+        single_transformer_blocks_#_proj_mlp single_transformer_blocks_#_proj_out time_in_in_layer
+        time_in_mlp_# time_in_out_layer time_text_embed_guidance_embedder_linear_#
+        time_text_embed_text_embedder_linear_# time_text_embed_timestep_embedder_linear_#
+        transformer_blocks_#_attn_add_k_proj transformer_blocks_#_attn_add_q_proj
+        transformer_blocks_#_attn_add_v_proj transformer_blocks_#_attn_to_add_out
+        transformer_blocks_#_attn_to_k transformer_blocks_#_attn_to_out_#
+        transformer_blocks_#_attn_to_q transformer_blocks_#_attn_to_v
+        transformer_blocks_#_ff_context_net_# transformer_blocks_#_ff_context_net_#_proj
+        transformer_blocks_#_ff_net_# transformer_blocks_#_ff_net_#_proj
+        transformer_blocks_#_norm#_context_linear transformer_blocks_#_norm#_linear
+        txt_in_c_embedder_in_layer txt_in_c_embedder_linear_# txt_in_c_embedder_out_layer
+        txt_in_individual_token_refiner_blocks_#_adaLN_modulation_#
+        txt_in_individual_token_refiner_blocks_#_mlp_#
+        txt_in_individual_token_refiner_blocks_#_mlp_fc#
+        txt_in_individual_token_refiner_blocks_#_self_attn_proj
+        txt_in_individual_token_refiner_blocks_#_self_attn_qkv txt_in_input_embedder
+        txt_in_t_embedder_in_layer txt_in_t_embedder_mlp_# txt_in_t_embedder_out_layer
+        vector_in_in_layer vector_in_out_layer x_embedder_proj
+    """,
+    "hunyuan_video15": """
+        byt#_in_fc# context_embedder_#_linear_# context_embedder_proj_in
+        context_embedder_time_text_embed_text_embedder_linear_#
+        context_embedder_time_text_embed_timestep_embedder_linear_#
+        context_embedder_token_refiner_refiner_blocks_#_attn_to_k
+        context_embedder_token_refiner_refiner_blocks_#_attn_to_out_#
+        context_embedder_token_refiner_refiner_blocks_#_attn_to_q
+        context_embedder_token_refiner_refiner_blocks_#_attn_to_v
+        context_embedder_token_refiner_refiner_blocks_#_ff_net_#
+        context_embedder_token_refiner_refiner_blocks_#_ff_net_#_proj
+        context_embedder_token_refiner_refiner_blocks_#_norm_out_linear double_blocks_#_img_attn_k
+        double_blocks_#_img_attn_proj double_blocks_#_img_attn_q double_blocks_#_img_attn_v
+        double_blocks_#_img_mlp_fc# double_blocks_#_img_mod_linear double_blocks_#_txt_attn_k
+        double_blocks_#_txt_attn_proj double_blocks_#_txt_attn_q double_blocks_#_txt_attn_v
+        double_blocks_#_txt_mlp_fc# double_blocks_#_txt_mod_linear final_layer_adaLN_modulation_#
+        final_layer_linear image_embedder_linear_# img_in_proj norm_out_linear proj_out
+        time_embed_timestep_embedder_linear_# time_in_mlp_# transformer_blocks_#_attn_add_k_proj
+        transformer_blocks_#_attn_add_q_proj transformer_blocks_#_attn_add_v_proj
+        transformer_blocks_#_attn_to_add_out transformer_blocks_#_attn_to_k
+        transformer_blocks_#_attn_to_out_# transformer_blocks_#_attn_to_q
+        transformer_blocks_#_attn_to_v transformer_blocks_#_ff_context_net_#
+        transformer_blocks_#_ff_context_net_#_proj transformer_blocks_#_ff_net_#
+        transformer_blocks_#_ff_net_#_proj transformer_blocks_#_norm#_context_linear
+        transformer_blocks_#_norm#_linear txt_in_c_embedder_linear_#
+        txt_in_individual_token_refiner_blocks_#_adaLN_modulation_#
+        txt_in_individual_token_refiner_blocks_#_mlp_fc#
+        txt_in_individual_token_refiner_blocks_#_self_attn_proj
+        txt_in_individual_token_refiner_blocks_#_self_attn_qkv txt_in_input_embedder
+        txt_in_t_embedder_mlp_# vision_in_proj_# x_embedder_proj
+    """,
     "ideogram4": """
         adaln_proj final_layer_adaln_modulation final_layer_linear input_proj
         layers_#_adaln_modulation layers_#_attention_o layers_#_attention_qkv
         layers_#_attention_to_k layers_#_attention_to_out_# layers_#_attention_to_q
         layers_#_attention_to_v layers_#_feed_forward_w# llm_cond_proj t_embedding_mlp_in
         t_embedding_mlp_out
+    """,
+    "kandinsky5": """
+        out_layer_modulation_out_layer out_layer_out_layer pooled_text_embeddings_in_layer
+        text_embeddings_in_layer text_transformer_blocks_#_feed_forward_in_layer
+        text_transformer_blocks_#_feed_forward_out_layer
+        text_transformer_blocks_#_self_attention_out_layer
+        text_transformer_blocks_#_self_attention_to_key
+        text_transformer_blocks_#_self_attention_to_query
+        text_transformer_blocks_#_self_attention_to_value
+        text_transformer_blocks_#_text_modulation_out_layer time_embeddings_in_layer
+        time_embeddings_out_layer visual_embeddings_in_layer
+        visual_transformer_blocks_#_cross_attention_out_layer
+        visual_transformer_blocks_#_cross_attention_to_key
+        visual_transformer_blocks_#_cross_attention_to_query
+        visual_transformer_blocks_#_cross_attention_to_value
+        visual_transformer_blocks_#_feed_forward_in_layer
+        visual_transformer_blocks_#_feed_forward_out_layer
+        visual_transformer_blocks_#_self_attention_out_layer
+        visual_transformer_blocks_#_self_attention_to_key
+        visual_transformer_blocks_#_self_attention_to_query
+        visual_transformer_blocks_#_self_attention_to_value
+        visual_transformer_blocks_#_visual_modulation_out_layer
     """,
     "kolors": """
         add_embedding_linear_# conv_in conv_out down_blocks_#_attentions_#_proj_in
@@ -332,6 +509,85 @@ SKELETONS = {
         txtfusion_refiner_blocks_#_attn_wv txtfusion_refiner_blocks_#_mlp_down
         txtfusion_refiner_blocks_#_mlp_gate txtfusion_refiner_blocks_#_mlp_up txtmlp_#
     """,
+    "ltx2": """
+        adaln_single_emb_timestep_embedder_linear_# adaln_single_linear
+        audio_adaln_single_emb_timestep_embedder_linear_# audio_adaln_single_linear
+        audio_caption_projection_linear_# audio_connector_transformer_blocks_#_attn#_to_gate_logits
+        audio_connector_transformer_blocks_#_attn#_to_k
+        audio_connector_transformer_blocks_#_attn#_to_out_#
+        audio_connector_transformer_blocks_#_attn#_to_q
+        audio_connector_transformer_blocks_#_attn#_to_v
+        audio_connector_transformer_blocks_#_ff_net_#
+        audio_connector_transformer_blocks_#_ff_net_#_proj
+        audio_embeddings_connector_transformer_#d_blocks_#_attn#_to_gate_logits
+        audio_embeddings_connector_transformer_#d_blocks_#_attn#_to_k
+        audio_embeddings_connector_transformer_#d_blocks_#_attn#_to_out_#
+        audio_embeddings_connector_transformer_#d_blocks_#_attn#_to_q
+        audio_embeddings_connector_transformer_#d_blocks_#_attn#_to_v
+        audio_embeddings_connector_transformer_#d_blocks_#_ff_net_#
+        audio_embeddings_connector_transformer_#d_blocks_#_ff_net_#_proj audio_patchify_proj
+        audio_proj_in audio_proj_out audio_prompt_adaln_emb_timestep_embedder_linear_#
+        audio_prompt_adaln_linear audio_prompt_adaln_single_emb_timestep_embedder_linear_#
+        audio_prompt_adaln_single_linear audio_text_proj_in
+        audio_time_embed_emb_timestep_embedder_linear_# audio_time_embed_linear
+        av_ca_a#v_gate_adaln_single_emb_timestep_embedder_linear_#
+        av_ca_a#v_gate_adaln_single_linear
+        av_ca_audio_scale_shift_adaln_single_emb_timestep_embedder_linear_#
+        av_ca_audio_scale_shift_adaln_single_linear
+        av_ca_v#a_gate_adaln_single_emb_timestep_embedder_linear_#
+        av_ca_v#a_gate_adaln_single_linear
+        av_ca_video_scale_shift_adaln_single_emb_timestep_embedder_linear_#
+        av_ca_video_scale_shift_adaln_single_linear
+        av_cross_attn_audio_scale_shift_emb_timestep_embedder_linear_#
+        av_cross_attn_audio_scale_shift_linear
+        av_cross_attn_audio_v#a_gate_emb_timestep_embedder_linear_#
+        av_cross_attn_audio_v#a_gate_linear
+        av_cross_attn_video_a#v_gate_emb_timestep_embedder_linear_#
+        av_cross_attn_video_a#v_gate_linear
+        av_cross_attn_video_scale_shift_emb_timestep_embedder_linear_#
+        av_cross_attn_video_scale_shift_linear caption_projection_linear_# patchify_proj proj_in
+        proj_out prompt_adaln_emb_timestep_embedder_linear_# prompt_adaln_linear
+        prompt_adaln_single_emb_timestep_embedder_linear_# prompt_adaln_single_linear
+        text_embedding_projection_aggregate_embed text_embedding_projection_audio_aggregate_embed
+        text_embedding_projection_video_aggregate_embed text_proj_in
+        time_embed_emb_timestep_embedder_linear_# time_embed_linear
+        transformer_blocks_#_attn#_to_gate_logits transformer_blocks_#_attn#_to_k
+        transformer_blocks_#_attn#_to_out_# transformer_blocks_#_attn#_to_q
+        transformer_blocks_#_attn#_to_v transformer_blocks_#_audio_attn#_to_gate_logits
+        transformer_blocks_#_audio_attn#_to_k transformer_blocks_#_audio_attn#_to_out_#
+        transformer_blocks_#_audio_attn#_to_q transformer_blocks_#_audio_attn#_to_v
+        transformer_blocks_#_audio_ff_net_# transformer_blocks_#_audio_ff_net_#_proj
+        transformer_blocks_#_audio_to_video_attn_to_gate_logits
+        transformer_blocks_#_audio_to_video_attn_to_k
+        transformer_blocks_#_audio_to_video_attn_to_out_#
+        transformer_blocks_#_audio_to_video_attn_to_q transformer_blocks_#_audio_to_video_attn_to_v
+        transformer_blocks_#_ff_net_# transformer_blocks_#_ff_net_#_proj
+        transformer_blocks_#_video_to_audio_attn_to_gate_logits
+        transformer_blocks_#_video_to_audio_attn_to_k
+        transformer_blocks_#_video_to_audio_attn_to_out_#
+        transformer_blocks_#_video_to_audio_attn_to_q transformer_blocks_#_video_to_audio_attn_to_v
+        video_connector_transformer_blocks_#_attn#_to_gate_logits
+        video_connector_transformer_blocks_#_attn#_to_k
+        video_connector_transformer_blocks_#_attn#_to_out_#
+        video_connector_transformer_blocks_#_attn#_to_q
+        video_connector_transformer_blocks_#_attn#_to_v
+        video_connector_transformer_blocks_#_ff_net_#
+        video_connector_transformer_blocks_#_ff_net_#_proj
+        video_embeddings_connector_transformer_#d_blocks_#_attn#_to_gate_logits
+        video_embeddings_connector_transformer_#d_blocks_#_attn#_to_k
+        video_embeddings_connector_transformer_#d_blocks_#_attn#_to_out_#
+        video_embeddings_connector_transformer_#d_blocks_#_attn#_to_q
+        video_embeddings_connector_transformer_#d_blocks_#_attn#_to_v
+        video_embeddings_connector_transformer_#d_blocks_#_ff_net_#
+        video_embeddings_connector_transformer_#d_blocks_#_ff_net_#_proj video_text_proj_in
+    """,
+    "ltx_video": """
+        adaln_single_emb_timestep_embedder_linear_# adaln_single_linear caption_projection_linear_#
+        patchify_proj proj_in proj_out time_embed_emb_timestep_embedder_linear_# time_embed_linear
+        transformer_blocks_#_attn#_to_k transformer_blocks_#_attn#_to_out_#
+        transformer_blocks_#_attn#_to_q transformer_blocks_#_attn#_to_v
+        transformer_blocks_#_ff_net_# transformer_blocks_#_ff_net_#_proj
+    """,
     "lumina2": """
         cap_embedder_# context_refiner_#_attention_out context_refiner_#_attention_qkv
         context_refiner_#_attn_to_k context_refiner_#_attn_to_out_# context_refiner_#_attn_to_q
@@ -348,6 +604,37 @@ SKELETONS = {
         noise_refiner_#_norm#_linear norm_out_linear_# t_embedder_mlp_#
         time_caption_embed_caption_embedder_# time_caption_embed_timestep_embedder_linear_#
         x_embedder
+    """,
+    "minimax_h3": """
+        audio_patch_proj audio_proj_in audio_proj_out blocks_#_adaln_proj_linear
+        blocks_#_attn_out_proj blocks_#_attn_qkv_proj blocks_#_mlp_fc# condition_proj
+        context_embedder final_layer_adaln_proj_linear final_layer_audio_out final_layer_video_out
+        norm_out_linear proj_in proj_out time_embedder_linear_# time_embedder_proj_in
+        time_embedder_proj_out token_refiner_blocks_#_attn_out_proj
+        token_refiner_blocks_#_attn_qkv_proj token_refiner_blocks_#_mlp_fc#
+        token_refiner_refiner_blocks_#_attn_to_k token_refiner_refiner_blocks_#_attn_to_out_#
+        token_refiner_refiner_blocks_#_attn_to_q token_refiner_refiner_blocks_#_attn_to_v
+        token_refiner_refiner_blocks_#_ff_net_# token_refiner_refiner_blocks_#_ff_net_#_proj
+        transformer_blocks_#_adaln_proj_linear transformer_blocks_#_attn_to_k
+        transformer_blocks_#_attn_to_out_# transformer_blocks_#_attn_to_q
+        transformer_blocks_#_attn_to_v transformer_blocks_#_ff_net_#
+        transformer_blocks_#_ff_net_#_proj video_patch_proj
+    """,
+    "mochi": """
+        blocks_#_attn_proj_x blocks_#_attn_proj_y blocks_#_attn_qkv_x blocks_#_attn_qkv_y
+        blocks_#_mlp_x_w# blocks_#_mlp_y_w# blocks_#_mod_x blocks_#_mod_y final_layer_linear
+        final_layer_mod norm_out_linear patch_embed_proj proj_out t#_y_embedder_to_kv
+        t#_y_embedder_to_out t#_y_embedder_to_q t#_yproj t_embedder_mlp_# time_embed_caption_proj
+        time_embed_pooler_to_kv time_embed_pooler_to_out time_embed_pooler_to_q
+        time_embed_timestep_embedder_linear_# transformer_blocks_#_attn#_add_k_proj
+        transformer_blocks_#_attn#_add_q_proj transformer_blocks_#_attn#_add_v_proj
+        transformer_blocks_#_attn#_to_add_out transformer_blocks_#_attn#_to_k
+        transformer_blocks_#_attn#_to_out_# transformer_blocks_#_attn#_to_q
+        transformer_blocks_#_attn#_to_v transformer_blocks_#_ff_context_net_#
+        transformer_blocks_#_ff_context_net_#_proj transformer_blocks_#_ff_net_#
+        transformer_blocks_#_ff_net_#_proj transformer_blocks_#_norm#_context_linear
+        transformer_blocks_#_norm#_context_linear_# transformer_blocks_#_norm#_linear
+        x_embedder_proj
     """,
     "pixart": """
         adaln_single_emb_aspect_ratio_embedder_linear_#
@@ -643,6 +930,18 @@ SKELETONS = {
         up_blocks_#_resnets_#_conv_shortcut up_blocks_#_resnets_#_time_emb_proj
         up_blocks_#_upsamplers_#_conv
     """,
+    "skyreels_v2": """
+        blocks_#_attn#_add_k_proj blocks_#_attn#_add_v_proj blocks_#_attn#_to_k
+        blocks_#_attn#_to_out_# blocks_#_attn#_to_q blocks_#_attn#_to_v blocks_#_cross_attn_k
+        blocks_#_cross_attn_k_img blocks_#_cross_attn_o blocks_#_cross_attn_q blocks_#_cross_attn_v
+        blocks_#_cross_attn_v_img blocks_#_ffn_# blocks_#_ffn_net_# blocks_#_ffn_net_#_proj
+        blocks_#_self_attn_k blocks_#_self_attn_o blocks_#_self_attn_q blocks_#_self_attn_v
+        condition_embedder_image_embedder_ff_net_# condition_embedder_image_embedder_ff_net_#_proj
+        condition_embedder_text_embedder_linear_# condition_embedder_time_embedder_linear_#
+        condition_embedder_time_proj fps_projection_# fps_projection_net_# fps_projection_net_#_proj
+        head_head img_emb_proj_# patch_embedding proj_out text_embedding_# time_embedding_#
+        time_projection_#
+    """,
     "stable_cascade": """
         clf_# clip_img_mapper clip_txt_mapper clip_txt_pooled_mapper
         down_blocks_#_#_attention_attn_in_proj down_blocks_#_#_attention_attn_out_proj
@@ -658,6 +957,43 @@ SKELETONS = {
         up_blocks_#_#_attention_to_v up_blocks_#_#_channelwise_# up_blocks_#_#_depthwise
         up_blocks_#_#_kv_mapper_# up_blocks_#_#_mapper up_blocks_#_#_mapper_crp
         up_blocks_#_#_mapper_sca up_upscalers_#_#
+    """,
+    "wan": """
+        blocks_#_attn#_add_k_proj blocks_#_attn#_add_v_proj blocks_#_attn#_to_k
+        blocks_#_attn#_to_out_# blocks_#_attn#_to_q blocks_#_attn#_to_v blocks_#_cross_attn_k
+        blocks_#_cross_attn_k_img blocks_#_cross_attn_o blocks_#_cross_attn_q blocks_#_cross_attn_v
+        blocks_#_cross_attn_v_img blocks_#_ffn_# blocks_#_ffn_net_# blocks_#_ffn_net_#_proj
+        blocks_#_self_attn_k blocks_#_self_attn_o blocks_#_self_attn_q blocks_#_self_attn_v
+        condition_embedder_image_embedder_ff_net_# condition_embedder_image_embedder_ff_net_#_proj
+        condition_embedder_text_embedder_linear_# condition_embedder_time_embedder_linear_#
+        condition_embedder_time_proj face_adapter_#_to_k face_adapter_#_to_out face_adapter_#_to_q
+        face_adapter_#_to_v face_adapter_fuser_blocks_#_linear#
+        face_adapter_fuser_blocks_#_linear#_kv face_adapter_fuser_blocks_#_linear#_q
+        face_encoder_conv# face_encoder_conv#_conv face_encoder_conv#_local
+        face_encoder_conv#_local_conv face_encoder_out_proj head_head img_emb_proj_#
+        motion_encoder_conv_in motion_encoder_conv_out motion_encoder_dec_direction
+        motion_encoder_enc_fc_# motion_encoder_enc_net_app_convs_#
+        motion_encoder_enc_net_app_convs_#_# motion_encoder_enc_net_app_convs_#_conv#_#
+        motion_encoder_enc_net_app_convs_#_skip_# motion_encoder_motion_network_#
+        motion_encoder_res_blocks_#_conv# motion_encoder_res_blocks_#_conv_skip patch_embedding
+        pose_patch_embedding proj_out text_embedding_# time_embedding_# time_projection_#
+        vace_blocks_#_after_proj vace_blocks_#_attn#_to_k vace_blocks_#_attn#_to_out_#
+        vace_blocks_#_attn#_to_q vace_blocks_#_attn#_to_v vace_blocks_#_before_proj
+        vace_blocks_#_cross_attn_k vace_blocks_#_cross_attn_o vace_blocks_#_cross_attn_q
+        vace_blocks_#_cross_attn_v vace_blocks_#_ffn_# vace_blocks_#_ffn_net_#
+        vace_blocks_#_ffn_net_#_proj vace_blocks_#_proj_in vace_blocks_#_proj_out
+        vace_blocks_#_self_attn_k vace_blocks_#_self_attn_o vace_blocks_#_self_attn_q
+        vace_blocks_#_self_attn_v vace_patch_embedding
+    """,
+    "wan_animate2": """
+        blocks_#_block_cross_attn_k blocks_#_block_cross_attn_k_img blocks_#_block_cross_attn_o
+        blocks_#_block_cross_attn_q blocks_#_block_cross_attn_v blocks_#_block_cross_attn_v_img
+        blocks_#_block_ffn_# blocks_#_block_self_attn_k blocks_#_block_self_attn_o
+        blocks_#_block_self_attn_q blocks_#_block_self_attn_v blocks_#_cross_attn_add_k_proj
+        blocks_#_cross_attn_add_v_proj blocks_#_cross_attn_to_k blocks_#_cross_attn_to_out_#
+        blocks_#_cross_attn_to_q blocks_#_cross_attn_to_v blocks_#_ffn_# blocks_#_self_attn_to_k
+        blocks_#_self_attn_to_out_# blocks_#_self_attn_to_q blocks_#_self_attn_to_v head_head
+        img_emb_proj_# patch_embedding text_embedding_# time_embedding_# time_projection_#
     """,
     "z_image": """
         all_final_layer_#-#_adaLN_modulation_# all_final_layer_#-#_linear all_x_embedder_#-#

@@ -90,10 +90,11 @@ def _build_trouble(
         if key.endswith("lora_down.weight")
     }
     _save(folder / "column-dora.safetensors", {**style, **columns})
-    module = "lora_unet_blocks_0_self_attn_q"
-    wan = {f"{module}.lora_down.weight": (4, 16), f"{module}.lora_up.weight": (16, 4)}
+    module = "lora_unet_experts_0_query"
+    own = {f"{module}.lora_down.weight": (4, 16), f"{module}.lora_up.weight": (16, 4)}
     _save(
-        folder / "wan.safetensors", {key: np.ones(shape, np.float32) for key, shape in wan.items()}
+        folder / "my-own-model.safetensors",
+        {key: np.ones(shape, np.float32) for key, shape in own.items()},
     )
 
 

@@ -14,6 +14,9 @@ WIDTH = 8
 INPUTS = WIDTH + 2
 DEPTH = 2
 
+TOLD_BY_WIDTH = {"cosmos1"}
+"""Architectures whose names in Diffusers are another's too."""
+
 
 def parts(architecture: str) -> list[Component]:
     """The components of an architecture, but one of those of one shape: no name tells them apart."""
@@ -45,6 +48,12 @@ def blocks(row: Row, component: Component) -> Iterator[tuple[str, ...]]:
             yield numbers
 
 
+def inputs(architecture: str, row: Row) -> int:
+    """Features that a row's modules take."""
+    signs = ARCHITECTURES[architecture].signs if architecture in TOLD_BY_WIDTH else ()
+    return next((s.inputs[0] for s in signs if s.inputs and s.module in row.diffusers), INPUTS)
+
+
 def _kernel(row: Row) -> tuple[int, ...]:
     if row.kind == "linear" or not row.diffusers:
         return ()
@@ -53,10 +62,16 @@ def _kernel(row: Row) -> tuple[int, ...]:
 
 
 def _modules(
-    component: Component, algorithm: str, rng: np.random.Generator, *, mixed: bool, dtype: str
+    architecture: str,
+    component: Component,
+    algorithm: str,
+    rng: np.random.Generator,
+    *,
+    mixed: bool,
+    dtype: str,
 ) -> Iterator[ModuleArrays]:
     for row in component.rows:
-        kernel = _kernel(row)
+        kernel, width = _kernel(row), inputs(architecture, row)
         groups: dict[tuple[str, ...], list[tuple[str, int]]] = {}
         for pattern, height in zip(row.diffusers, heights(row), strict=True):
             for numbers in blocks(row, component):
@@ -69,7 +84,7 @@ def _modules(
                     rank, scale = int(rng.integers(1, 5)), float(rng.choice([0.3, 1.0, 1.7]))
                 tail = (1, 1) if kernel else ()
                 tensors = {
-                    "down": rng.standard_normal((rank, INPUTS, *kernel)).astype(dtype),
+                    "down": rng.standard_normal((rank, width, *kernel)).astype(dtype),
                     "up": rng.standard_normal((height, rank, *tail)).astype(dtype),
                 }
                 if algorithm == "dora":
@@ -96,7 +111,7 @@ def adapter(
     modules = [
         module
         for component in chosen
-        for module in _modules(component, algorithm, rng, mixed=mixed, dtype=dtype)
+        for module in _modules(architecture, component, algorithm, rng, mixed=mixed, dtype=dtype)
     ]
     return AdapterArrays(tuple(modules), architecture, {})
 

@@ -54,6 +54,23 @@ HUNYUAN_DIT = {
     "mlp_ratio": 4.3637,
     "sample_size": 128,
 }
+WAN = {"num_layers": 2}
+WAN_IMAGE = {**WAN, "in_channels": 36, "image_dim": 1280, "added_kv_proj_dim": 5120}
+HUNYUAN = {"num_layers": 2, "num_single_layers": 2}
+COSMOS2 = {"num_layers": 2, "num_attention_heads": 16, "extra_pos_embed_type": None}
+LTX23 = {
+    "num_layers": 2,
+    "gated_attn": True,
+    "cross_attn_mod": True,
+    "audio_gated_attn": True,
+    "audio_cross_attn_mod": True,
+    "use_prompt_embeddings": False,
+}
+CONNECTORS23 = {
+    "per_modality_projections": True,
+    "video_gated_attn": True,
+    "audio_gated_attn": True,
+}
 CASCADE = {"clip_text_in_channels": 1280, "clip_image_in_channels": 768, "in_channels": 16}
 
 _CLASSES: dict[str, tuple[tuple[str, dict[str, Any]], ...]] = {
@@ -149,9 +166,66 @@ _CLASSES: dict[str, tuple[tuple[str, dict[str, Any]], ...]] = {
     ),
     "cogview4": (("CogView4Transformer2DModel", {}),),
     "bria_fibo": (("BriaFiboTransformer2DModel", {}),),
+    "wan": (
+        ("WanTransformer3DModel", WAN),
+        ("WanTransformer3DModel", WAN_IMAGE),
+        ("WanVACETransformer3DModel", {"num_layers": 10, "vace_layers": [0, 5]}),
+        ("WanAnimateTransformer3DModel", {"num_layers": 10, "added_kv_proj_dim": 5120}),
+        ("ChronoEditTransformer3DModel", WAN_IMAGE),
+    ),
+    "wan_animate2": (("WanAnimate2Transformer3DModel", WAN),),
+    "skyreels_v2": (("SkyReelsV2Transformer3DModel", {**WAN_IMAGE, "inject_sample_info": True}),),
+    "helios": (("HeliosTransformer3DModel", WAN),),
+    "anyflow": (("AnyFlowTransformer3DModel", WAN),),
+    "hunyuan_video": (
+        ("HunyuanVideoTransformer3DModel", HUNYUAN),
+        (
+            "HunyuanVideoTransformer3DModel",
+            {**HUNYUAN, "in_channels": 33, "image_condition_type": "token_replace"},
+        ),
+    ),
+    "hunyuan_video15": (("HunyuanVideo15Transformer3DModel", {"num_layers": 2}),),
+    "framepack": (
+        (
+            "HunyuanVideoFramepackTransformer3DModel",
+            {**HUNYUAN, "has_image_proj": True, "has_clean_x_embedder": True},
+        ),
+    ),
+    "ltx_video": (("LTXVideoTransformer3DModel", {"num_layers": 2}),),
+    "ltx2": (
+        ("LTX2VideoTransformer3DModel", {"num_layers": 2}),
+        ("LTX2VideoTransformer3DModel", LTX23),
+    ),
+    "cogvideox": (
+        ("CogVideoXTransformer3DModel", {"num_layers": 2}),
+        (
+            "CogVideoXTransformer3DModel",
+            {
+                "num_layers": 2,
+                "use_rotary_positional_embeddings": True,
+                "patch_size_t": 2,
+                "patch_bias": False,
+            },
+        ),
+    ),
+    "cosmos1": (("CosmosTransformer3DModel", {"num_layers": 2}),),
+    "cosmos2": (
+        ("CosmosTransformer3DModel", COSMOS2),
+        ("CosmosTransformer3DModel", {**COSMOS2, "use_crossattn_projection": True}),
+    ),
+    "mochi": (("MochiTransformer3DModel", {}),),
+    "minimax_h3": (("MiniMaxH3Transformer3DModel", {"num_layers": 2}),),
+    "kandinsky5": (("Kandinsky5Transformer3DModel", {"num_visual_blocks": 2}),),
+    "ace_step": (("AceStepTransformer1DModel", {"num_hidden_layers": 2}),),
     "stable_cascade": (("StableCascadeUNet", {**CASCADE, "conditioning_dim": 2048}),),
 }
 """By architecture: the first component's class and its arguments, for each size that has other layers."""
+
+_OTHERS: dict[tuple[str, str], tuple[tuple[str, dict[str, Any]], ...]] = {
+    ("anima", "text_conditioner"): (("AnimaTextConditioner", {}),),
+    ("ltx2", "connectors"): (("LTX2TextConnectors", {}), ("LTX2TextConnectors", CONNECTORS23)),
+}
+"""The same of other components that are no text encoders."""
 
 CLIP_L = {
     "hidden_size": 768,
@@ -229,20 +303,24 @@ _ENCODERS: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {
 def models(architecture: str, component: str) -> tuple[nn.Module, ...]:
     """A component in each of its sizes, without weights."""
     with torch.device("meta"):
-        if (architecture, component) == ("anima", "text_conditioner"):
-            return (diffusers.AnimaTextConditioner(),)
         encoder = _ENCODERS.get((architecture, component))
         if encoder:
             kind = getattr(transformers, encoder[0])
             return (kind(kind.config_class(**encoder[1])),)
-        return tuple(getattr(diffusers, name)(**config) for name, config in _CLASSES[architecture])
+        wanted = _OTHERS.get((architecture, component)) or _CLASSES[architecture]
+        return tuple(_kind(name)(**config) for name, config in wanted)
+
+
+def _kind(name: str) -> Any:
+    return getattr(diffusers, name, None) or getattr(diffusers.pipelines.ltx2, name)
 
 
 def layers(model: nn.Module) -> dict[str, Any]:
     """The linear and convolutional layers that a LoRA can be on."""
-    kinds = (nn.Linear, nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d)
+    kinds = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d)
+    own = ("MotionConv2d", "MotionLinear")  # of Wan Animate, with a weight like those of torch
     return {
         name: layer
         for name, layer in model.named_modules()
-        if isinstance(layer, kinds) and name != "lm_head"
+        if (isinstance(layer, kinds) or type(layer).__name__ in own) and name != "lm_head"
     }

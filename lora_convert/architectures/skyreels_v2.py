@@ -1,0 +1,20 @@
+"""SkyReels-V2: Wan 2.1, and the frame rate as a condition."""
+
+from __future__ import annotations
+
+from lora_convert.architectures._vocabulary import Architecture, Component, same
+from lora_convert.architectures._wan import BASE, IMAGE
+
+SKYREELS_V2 = Architecture(
+    name="skyreels_v2",
+    title="SkyReels-V2",
+    components=(
+        Component("transformer", (
+            #    diffusers                      native
+            *BASE,
+            *IMAGE,
+            same("fps_projection.net.<0.proj,2>", "fps_projection.<0,2>"),
+        )),
+    ),
+    own=("fps_projection.",),
+)
