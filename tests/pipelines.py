@@ -87,6 +87,41 @@ def write_adapter(folder: Path, seed: int, **fields: object) -> Path:
     return folder
 
 
+def wrapped(base: Path, seed: int, dtype: str = "float32") -> dict[str, np.ndarray]:
+    """All tensors of the base's UNet, wrapped by PEFT, with an adapter, another for each seed."""
+    from safetensors.numpy import load_file
+
+    tensors = {}
+    for name, tensor in load_file(base / "unet" / WEIGHTS["unet"]).items():
+        module, _, leaf = name.rpartition(".")
+        inner = f"{module}.base_layer.{leaf}" if module in NAMES else name
+        tensors[f"base_model.model.{inner}"] = tensor.astype(dtype)
+    for number, name in enumerate(NAMES):
+        down, up = factors(4, seed=100 * seed + number)
+        tensors[f"base_model.model.{name}.lora_A.default.weight"] = down
+        tensors[f"base_model.model.{name}.lora_B.default.weight"] = up
+    return tensors
+
+
+def write_wrapped(folder: Path, base: Path, seed: int, **how: str) -> Path:
+    """A checkpoint as Accelerate saves it: the whole wrapped model, and what training goes on from."""
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(wrapped(base, seed, **how), folder / "model.safetensors")
+    for name in ("optimizer.bin", "scheduler.bin", "random_states_0.pkl"):
+        (folder / name).write_bytes(bytes([seed % 256]) * 64)
+    return folder
+
+
+def write_wrapped_run(
+    run: Path, base: Path | str, of: Path, steps: tuple[int, ...] = (500, 1000, 1500), **how: str
+) -> Path:
+    """A run of wrapped checkpoints of the base `of`, which it calls `base`."""
+    for step in steps:
+        write_wrapped(run / "checkpoints" / f"checkpoint-{step}", of, step, **how)
+    (run / "run.json").write_text(json.dumps({"state": "finished", "base_model": str(base)}))
+    return run
+
+
 def write_run(run: Path, base: Path | str, steps: tuple[int, ...] = (500, 1000, 1500)) -> Path:
     """A run that names its base, with a loss that is lowest at its second checkpoint."""
     for step in steps:

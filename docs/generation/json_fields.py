@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import lora_convert
-from generation import pipeline_fields, prune_fields
+from generation import compact_fields, pipeline_fields, prune_fields
 from generation.markdown import check_same, page, table
 from generation.space_fields import space_section
 from lora_convert.adapter import ScaleSource
@@ -132,6 +132,7 @@ def json_page() -> str:
         + "\n\nOne object for each item, the oldest first.",
         "## trash undo\n\n" + _fields(pruned.undo, prune_fields.MEANINGS),
         "## trash empty\n\n" + _fields(pruned.empty, prune_fields.MEANINGS),
+        compact_fields.sections(),
         "## An error\n\n" + _fields({"error": {}}),
         "## formats\n\nThe tables of [formats](formats.md): "
         + ", ".join(f"`{name}`" for name in catalogue().as_json())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 NOTICE = "<!-- Written by docs/generate.py. Change the code, then run it. -->"
 
@@ -43,3 +43,13 @@ def check_same(what: str, described: Iterable[object], existing: Iterable[object
         sys.exit(
             f"docs/generation describes other {what} than there are: {sorted(map(str, difference))}"
         )
+
+
+def field_table(example: Mapping[str, object], meanings: Mapping[str, str]) -> str:
+    """A table of the fields of an example, their types and meanings."""
+    types = {int: "integer", list: "list", dict: "object", str: "string"}
+    rows = []
+    for name, meaning in meanings.items():
+        kind = next(text for type_, text in types.items() if isinstance(example[name], type_))
+        rows.append((f"`{name}`", f"{kind} or null" if "null" in meaning else kind, meaning))
+    return table(("field", "type", "meaning"), rows)

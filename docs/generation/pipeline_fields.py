@@ -55,6 +55,7 @@ CHECK = {
     "entries": "number of files in the store",
     "bytes": "their size",
     "pipelines": "number of pipelines that were looked at",
+    "compacted": "number of compacted files that were rebuilt and hashed",
     "problems": "what is not as it was, in words; empty where all is well",
 }
 

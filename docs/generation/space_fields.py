@@ -6,7 +6,7 @@ import tempfile
 from contextlib import chdir
 from pathlib import Path
 
-from generation.markdown import check_same, table
+from generation.markdown import check_same, field_table
 from generation.pipeline_fields import last_object
 from lora_convert.operations.estimating import OutputNeed
 from lora_convert.operations.file_kinds import KINDS, FileKind
@@ -50,15 +50,6 @@ def space_section() -> str:
     check_same("JSON fields of space --estimate", ESTIMATE, estimated)
     kinds = ", ".join(f"`{kind}`" for kind in KINDS)
     return (
-        f"## space\n\n{_table(found, MEANINGS)}\n\nAll lists begin with the largest. Kinds: {kinds}.\n\n"
-        f"With `--estimate` one object for each run:\n\n{_table(estimated, ESTIMATE)}"
+        f"## space\n\n{field_table(found, MEANINGS)}\n\nAll lists begin with the largest. Kinds: {kinds}.\n\n"
+        f"With `--estimate` one object for each run:\n\n{field_table(estimated, ESTIMATE)}"
     )
-
-
-def _table(example: dict[str, object], meanings: dict[str, str]) -> str:
-    types = {int: "integer", list: "list", dict: "object", str: "string"}
-    rows = []
-    for name, meaning in meanings.items():
-        kind = next(text for type_, text in types.items() if isinstance(example[name], type_))
-        rows.append((f"`{name}`", f"{kind} or null" if "null" in meaning else kind, meaning))
-    return table(("field", "type", "meaning"), rows)

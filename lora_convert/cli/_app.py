@@ -27,6 +27,8 @@ COMMANDS = {
     "runs": ("runs", "Training runs: their checkpoints, losses and sizes."),
     "prune": ("prune", "Take from a run the checkpoints that no rule keeps."),
     "trash": ("trash", "What was pruned from a run: list it, undo it, empty it."),
+    "compact": ("compact", "Give up the frozen base in checkpoints; what is left rebuilds them."),
+    "restore": ("compact", "Bring compacted checkpoints back, to the byte."),
     "formats": ("formats", "Formats, architectures, algorithms, and what converts to what."),
 }
 """Name to module and one line of help."""

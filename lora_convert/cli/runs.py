@@ -141,10 +141,10 @@ def _day(seconds: float) -> str:
 @click.argument("path", type=click.Path())
 @_options.output
 def check(path: str, as_json: bool, quiet: bool) -> int:
-    """Read all that the pipelines of the run in PATH share, and compare it with its hashes.
+    """Read all that pipelines and compacted checkpoints of the run in PATH share; compare it with its hashes.
 
-    Of a pipeline's own files, which have no hash, only the sizes are compared. Exit code 1 where
-    anything is not as it was.
+    Compacted files are rebuilt and hashed. Of a pipeline's own files, which have no hash, only the sizes are
+    compared. Exit code 1 where anything is not as it was.
     """
     from lora_convert.operations.addresses import run_at
     from lora_convert.operations.checking import check_run
@@ -159,5 +159,8 @@ def check(path: str, as_json: bool, quiet: bool) -> int:
         if not quiet:
             shared = f"{found.entries} shared files, {size(found.bytes)}"
             state = f"{len(found.problems)} problems" if found.problems else "all as they were"
-            out.line(f"{found.pipelines} pipelines, {shared}: {state}")
+            made = f"{found.pipelines} pipelines"
+            if found.compacted:
+                made += f", {found.compacted} compacted files"
+            out.line(f"{made}, {shared}: {state}")
     return EXIT_FAILED if found.problems else EXIT_DONE

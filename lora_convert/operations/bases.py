@@ -62,6 +62,11 @@ def base_of(
         raise CheckpointNotFoundError(
             "base", "nothing says what the base of this adapter is", hint="give it with --base"
         )
+    return located(name, source, config=config)
+
+
+def located(name: str, source: str = OPTION, *, config: str | None = None) -> Base:
+    """Where a base is that `source` names. Errors as of `base_of`."""
     if os.path.isdir(name):
         check_complete(name)
         return Base(name, name, source)

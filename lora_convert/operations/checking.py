@@ -1,4 +1,4 @@
-"""Whether what a run's pipelines share is still what it was, and all of it is there."""
+"""Whether what a run's pipelines and checkpoints share is still what it was, and all of it is there."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lora_convert.operations.provenance import read_provenance
-from lora_convert.operations.sharing import FINAL, PIPELINES, SHARED
+from lora_convert.operations.sharing import BASES, FINAL, PIPELINES, SHARED
+from lora_convert.storage.restoring import problem_of, recipes_below
 from lora_convert.storage.store import check, entries
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ class Checked(NamedTuple):
     entries: int
     bytes: int
     pipelines: int
+    compacted: int
+    """Files of checkpoints that recipes stand for."""
     problems: tuple[str, ...]
     """What is not as it was, in words."""
 
@@ -31,20 +34,30 @@ class Checked(NamedTuple):
 
 
 def check_run(run: Run, progress: Callable[[int], None] = lambda size: None) -> Checked:
-    """Read all that a run's pipelines share, and compare it with its hashes; look for what is missing.
+    """Read all that pipelines and compacted checkpoints share, and compare it with its hashes.
 
-    Files that belong to one pipeline have no hash of their own: of those only the size is compared.
+    Compacted files are rebuilt, and hashed. Files that belong to one pipeline have no hash of their own:
+    of those only the size is compared.
     """
     folder = os.path.join(run.path, PIPELINES)
-    store = os.path.join(folder, SHARED)
-    kept = entries(store)
-    problems = [f"{bad.entry.path}: {bad.problem}" for bad in check(store, progress)]
+    stores = (os.path.join(folder, SHARED), os.path.join(run.path, BASES))
+    kept = [entry for store in stores for entry in entries(store)]
+    damaged = (bad for store in stores for bad in check(store, progress))
+    problems = [f"{bad.entry.path}: {bad.problem}" for bad in damaged]
+    compacted = [*recipes_below(run.path)]
+    found = ((path, problem_of(path, progress)) for path in compacted)
+    problems += [f"{path}: {problem}" for path, problem in found if problem]
     places = [os.path.join(folder, name) for name in _folders(folder)]
     made = [place for place in (*places, os.path.join(run.path, FINAL)) if read_provenance(place)]
     for place in made:
         problems += _missing(place)
     return Checked(
-        run.path, len(kept), sum(entry.size for entry in kept), len(made), tuple(problems)
+        run.path,
+        len(kept),
+        sum(entry.size for entry in kept),
+        len(made),
+        len(compacted),
+        tuple(problems),
     )
 
 

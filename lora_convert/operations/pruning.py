@@ -18,7 +18,7 @@ from lora_convert.storage.footprint import freed_by
 from lora_convert.storage.trash import Trash
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from lora_convert.operations.runs import Run, RunCheckpoint
     from lora_convert.storage.identity import State
@@ -169,9 +169,10 @@ def _name(run: Run, path: str) -> str:
     return os.path.relpath(path, run.path).replace(os.sep, "/")
 
 
-def plan_prune(run: Run, rules: Rules) -> PrunePlan:
+def plan_prune(run: Run, rules: Rules, *, only: Collection[str] | None = None) -> PrunePlan:
     """What goes by some rules. The newest checkpoint and the adapter that training ended with stay always.
 
+    `only` are the checkpoints, by what is opened of them, whose states go; None for all, and that at the end.
     OptionError where nothing says what goes; CheckpointNotFoundError where a pinned step is not there,
     or the best are to be kept and no loss is recorded.
     """
@@ -183,7 +184,10 @@ def plan_prune(run: Run, rules: Rules) -> PrunePlan:
     staying = {one.checkpoint.path for one in kept}
     planner.add_checkpoints(one for one in run.checkpoints if one.path not in staying)
     if rules.drop_resume_state:
-        planner.add_states(one.checkpoint for one in kept)
+        chosen = (one.checkpoint for one in kept)
+        planner.add_states(one for one in chosen if only is None or one.source in only)
+        if only is None:
+            planner.add_state_at_the_end()
     if rules.unused:
         planner.add_unused()
     freed = freed_by(path for one in planner.taken for path in planner.paths(one.names))
@@ -249,12 +253,15 @@ class _Planner:
             self._add("checkpoint", one.name, paths)
 
     def add_states(self, checkpoints: Iterable[RunCheckpoint]) -> None:
-        """What training would go on from at checkpoints that stay, and at the end."""
+        """What training would go on from at checkpoints that stay."""
         for one in checkpoints:
             paths = [
                 p for twin in self._twins[one.path] for p in belongings.states_of(self.run, twin)
             ]
             self._add("resume state", one.name, paths)
+
+    def add_state_at_the_end(self) -> None:
+        """What it would go on from at the end."""
         self._add("resume state", "the last weights", belongings.states_at_the_end(self.run))
 
     def add_unused(self) -> None:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Collection, Iterator
 from contextlib import closing
 
-from lora_convert.errors import CorruptCheckpointError
+from lora_convert.errors import CorruptCheckpointError, InputError
 from lora_convert.storage.atomic import check_space, staged_file, sync, sync_folder
 from lora_convert.storage.compacted import BASES, RECIPE, before, recipe_of
 from lora_convert.storage.files import BLOCK, SourceFile
@@ -31,6 +31,17 @@ def read_recipe_of(path: str) -> Recipe:
     with closing(SourceFile(recipe_of(path))) as file:
         recipe, _ = read_recipe(file)
     return recipe
+
+
+def problem_of(path: str, progress: Callable[[int], None] = lambda done: None) -> str:
+    """Why a compacted file could not be restored to the byte; empty where it could. Reads all of it."""
+    try:
+        with closing(RebuiltFile.of(path)) as rebuilt:
+            found = hash_of(rebuilt)
+            progress(rebuilt.size)
+    except InputError as error:
+        return error.what.removeprefix(f"{path}: ")
+    return "" if found == rebuilt.digest else f"would be rebuilt with the hash {found}"
 
 
 def restore(path: str, progress: Callable[[int], None] = lambda done: None) -> None:

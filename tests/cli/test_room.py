@@ -12,7 +12,7 @@ from lora_convert.cli._app import COMMANDS
 from lora_convert.storage import atomic
 from tests.hostile.answering import answer
 from tests.operations.test_space import TINY
-from tests.pipelines import tree, write_base, write_run
+from tests.pipelines import tree, write_base, write_run, write_wrapped_run
 
 READING = {"inspect", "verify", "runs", "formats", "space"}
 MOVING = {"prune", "trash"}
@@ -35,6 +35,8 @@ WRITING = {
         "merge run@500 --into base/unet/diffusion_pytorch_model.safetensors -o new.safetensors"
     ),
     "batch": Writing("batch run"),
+    "compact": Writing("compact wrapped --yes"),
+    "restore": Writing("restore compacted --yes"),
     "batch, LoRA files": Writing("batch run --to kohya --to peft"),
     "batch, several at once": Writing("batch run --jobs 2"),
     "batch, several runs": Writing("batch run other"),
@@ -51,6 +53,9 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_run(tmp_path / "run", base)
     write_run(tmp_path / "other", base)
     shutil.copytree(TINY, tmp_path / "tiny")
+    write_wrapped_run(tmp_path / "wrapped", base, base)
+    write_wrapped_run(tmp_path / "compacted", base, base)
+    assert answer(["compact", str(tmp_path / "compacted"), "--yes"]).exit_code == 0
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

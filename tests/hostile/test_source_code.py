@@ -50,6 +50,7 @@ KEYWORDS = {"trust_remote_code", "allow_pickle", "weights_only", "shell"}
 BY_NAME = {
     "lora_convert/__init__.py",
     "lora_convert/algorithms/_contract.py",
+    "lora_convert/architectures/__init__.py",
     "lora_convert/cli/_app.py",
 }
 """Where modules are imported by name: of this package, from its own tables."""
