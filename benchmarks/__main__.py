@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from benchmarks import copy, imports, many, memory, pipelines, small, space, startup, torch_files
+from benchmarks import (
+    compact,
+    copy,
+    imports,
+    many,
+    memory,
+    pipelines,
+    small,
+    space,
+    startup,
+    torch_files,
+)
 from benchmarks.claims import main
 
 if __name__ == "__main__":
@@ -16,4 +27,5 @@ if __name__ == "__main__":
         copy.claims,
         pipelines.claims,
         space.claims,
+        compact.claims,
     )

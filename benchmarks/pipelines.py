@@ -61,7 +61,7 @@ def claims(settings: Settings) -> Iterator[Claim]:
     yield ratio("pipeline of a LoRA ÷ cp UNET && sync", steady, 0.8)
     peak = built(loras[1]).megabytes
     yield Claim("peak memory: pipeline of a LoRA", peak, _LIMIT, "MB")
-    wrapped = _wrapped(os.path.join(folder, "wrapped"), unet)
+    wrapped = wrapped_model(os.path.join(folder, "wrapped"), unet)
     whole = pairs(partial(built, wrapped), copy, turns)
     compared = median(run(compare).seconds for _ in range(turns))
     cost = (whole.first - compared) / whole.second
@@ -92,7 +92,7 @@ def _against_diffusers(
     shutil.rmtree(output)
 
 
-def _wrapped(folder: str, unet: str) -> str:
+def wrapped_model(folder: str, unet: str) -> str:
     """A whole model as Accelerate saves it: the base's own bytes beside a LoRA's."""
     os.makedirs(folder)
     with open(unet, "rb") as file:
