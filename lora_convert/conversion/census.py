@@ -12,6 +12,8 @@ from lora_convert.formats import FORMATS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from lora_convert.conversion.recipes import Members, Shown
+
 _LONGEST_PREFIX = 6
 """Words that may stand before a module's name."""
 
@@ -33,8 +35,7 @@ class Group(NamedTuple):
     """Keys that look alike with their numbers abstracted."""
 
     text: str
-    members: list[tuple[str, tuple[str, ...]]]
-    """Keys with their numbers."""
+    members: Members
 
 
 class Count(NamedTuple):
@@ -44,6 +45,8 @@ class Count(NamedTuple):
     read: int
     foreign: int
     base: int
+    shown: list[Shown]
+    """The keys that it reads, by how it reads them."""
 
     @property
     def candidate(self) -> Candidate:
@@ -67,13 +70,15 @@ def groups_of(keys: tuple[str, ...]) -> list[Group]:
 
 def counts_of(groups: list[Group], architecture: str | None, *, wrapped: bool) -> list[Count]:
     """What each format and architecture reads of the keys, the most first."""
-    names: list[str | None] = [architecture] if architecture else [*_showing(groups), None]
+    names: list[str | None] = [architecture] if architecture else [None, *_showing(groups)]
     counts = []
     for format_ in FORMATS.values():
         for name in names:
             count = _count(spelling(format_.name, name), groups, wrapped=wrapped)
             if count.read:
                 counts.append(count)
+            elif name is None and not format_.variations:
+                break  # what reads no names reads those of no architecture
     counts.sort(key=lambda count: (-count.read - count.base, count.spelling.architecture is None))
     return counts
 
@@ -115,13 +120,16 @@ def _owners_of(text: str, owners: Mapping[str, list[str]]) -> set[str]:
 
 def _count(bound: Spelling, groups: list[Group], *, wrapped: bool) -> Count:
     read = foreign = base = 0
+    shown: list[Shown] = []
     for group in groups:
         recipes = bound.recipes(group.text)
         if not recipes:
             frozen = wrapped and bound.format.wrapped and bound.is_base(group.text)
             base += len(group.members) if frozen else 0
             continue
-        fitting = sum(recipes.find(digits) is not None for _, digits in group.members)
+        used = recipes.used_by(group.members)
+        fitting = sum(len(one.members) for one in used)
         read += fitting
         foreign += fitting if recipes.foreign else 0
-    return Count(bound, read, foreign, base)
+        shown += used
+    return Count(bound, read, foreign, base, shown)

@@ -20,6 +20,8 @@ _ENOUGH = 0.75
 
 _MOST_CANDIDATES = 5
 
+_BASE = Reading("", "", "diffusers", BASE, "", "", False)
+
 
 class Detection(NamedTuple):
     """What a header holds, read key by key."""
@@ -49,6 +51,20 @@ class Detection(NamedTuple):
         return len(self.readings)
 
 
+class _Rival(NamedTuple):
+    """One of the spellings that read the most keys."""
+
+    of: Count
+    read: int
+    """Keys of an adapter."""
+    weight: tuple[int, ...]
+    """How many keys it reads, and then how well the header agrees with it."""
+    named: bool
+    """Whether the header shows its own names, or signs of it."""
+    maps: frozenset[tuple[str, str, tuple[str, ...]]]
+    """What each module present is called in both namespaces."""
+
+
 class _Trial(NamedTuple):
     """Every key read by one spelling."""
 
@@ -69,62 +85,75 @@ def detect(
     groups = groups_of(keys)
     wrapped = any(".base_layer." in group.text for group in groups)
     counts = counts_of(groups, architecture, wrapped=wrapped)
-    trials = [_trial(count.spelling, groups, wrapped, component) for count in _best(counts)]
-    if len(trials) > 1:
-        trials.sort(key=lambda trial: _weight(trial, header), reverse=True)
+    rivals = [_rival(count, header, component) for count in _best(counts)]
+    rivals.sort(key=lambda rival: rival.weight, reverse=True)
     loose = next((count for count in counts if not count.spelling.architecture), None)
-    best = _chosen(trials, loose, header)
-    if best is None and loose:
-        best = _trial(loose.spelling, groups, wrapped, component)
-    if best and component is None:
+    chosen = _chosen(rivals, loose)
+    count = chosen.of if chosen else loose
+    frozen = _frozen(groups, count.spelling) if count and wrapped else []
+    best = _trial(count, frozen, component) if count else None
+    if count and best and component is None:
         elsewhere = _by_width(best, header)
-        best = _trial(best.spelling, groups, wrapped, elsewhere) if elsewhere else best
+        best = _trial(count, frozen, elsewhere) if elsewhere else best
     unexplained = tuple(key for key in keys if best is None or key not in best.readings)
-    title = known_as(unexplained, keys) if unexplained else ""
+    title = _title(unexplained, groups, keys)
     candidates = _candidates(counts)
     if best is None or (title and not best.foreign):
         return Detection(None, None, {}, {}, keys, candidates, title, False)
-    chosen = _candidate(best)
-    if chosen.explained == 0 and not best.foreign:
-        return Detection(chosen.format, None, {}, {}, keys, (chosen,), "", False)
+    named = _candidate(best)
+    if named.explained == 0 and not best.foreign:
+        return Detection(named.format, None, {}, {}, keys, (named,), "", False)
     return Detection(
-        chosen.format,
-        chosen.architecture,
+        named.format,
+        named.architecture,
         best.readings,
         best.foreign,
         unexplained,
-        (chosen, *(c for c in candidates if c[:2] != chosen[:2])),
+        (named, *(c for c in candidates if c[:2] != named[:2])),
         "",
-        _is_ambiguous(best, trials, header),
+        chosen is not None and _is_ambiguous(chosen, rivals),
     )
+
+
+def _title(unexplained: tuple[str, ...], groups: list[Group], keys: tuple[str, ...]) -> str:
+    """The title of a format known by name only, of which some keys are; one key of each look says it."""
+    if not unexplained:
+        return ""
+    left = set(unexplained)
+    looks = (next((key for key, _ in group.members if key in left), "") for group in groups)
+    return known_as(filter(None, looks), keys)
 
 
 def _best(counts: list[Count]) -> list[Count]:
     """The counts worth reading in full: those of an architecture that tie at the top."""
     bound = [count for count in counts if count.spelling.architecture]
-    return [count for count in bound if count[1:] == bound[0][1:]]
+    return [count for count in bound if count[1:4] == bound[0][1:4]]
 
 
-def _trial(bound: Spelling, groups: list[Group], wrapped: bool, component: str | None) -> _Trial:
-    readings: dict[str, Reading] = {}
+def _frozen(groups: list[Group], bound: Spelling) -> list[str]:
+    """Keys of a wrapped model's own weights."""
+    if not bound.format.wrapped:
+        return []
+    texts = (group for group in groups if not bound.recipes(group.text))
+    return [key for group in texts if bound.is_base(group.text) for key, _ in group.members]
+
+
+def _trial(count: Count, frozen: list[str], component: str | None) -> _Trial:
+    readings = dict.fromkeys(frozen, _BASE)
     foreign: dict[str, Reading] = {}
-    for group in groups:
-        recipes = bound.recipes(group.text)
-        if not recipes and wrapped and bound.format.wrapped and bound.is_base(group.text):
-            frozen = Reading("", "", "diffusers", BASE, "", "", False)
-            readings.update((key, frozen) for key, _ in group.members)
-        for key, digits in group.members if recipes else ():
-            recipe = recipes.find(digits)
-            placed = recipe and _placed(bound, recipe.read(digits), component)
+    for recipe, members in count.shown:
+        into = foreign if recipe.foreign else readings
+        for key, digits in members:
+            placed = _placed(count.spelling, recipe.read(digits), component)
             if placed:
-                (foreign if placed.foreign else readings)[key] = placed
+                into[key] = placed
     modules = {(r.component, r.module) for r in foreign.values()}
     for key in [
         key for key, r in readings.items() if modules and (r.component, r.module) in modules
     ]:
         # alpha, magnitude and the like belong to the foreign algorithm of their module
         foreign[key] = readings.pop(key)
-    return _Trial(bound, readings, foreign)
+    return _Trial(count.spelling, readings, foreign)
 
 
 def _placed(bound: Spelling, reading: Reading, component: str | None) -> Reading | None:
@@ -138,17 +167,27 @@ def _placed(bound: Spelling, reading: Reading, component: str | None) -> Reading
     return reading if reading.component else reading._replace(component=UNKNOWN_COMPONENT)
 
 
-def _chosen(trials: list[_Trial], loose: Count | None, header: Header) -> _Trial | None:
-    """The first trial whose architecture has enough of the names; None where they are someone else's."""
-    for trial in trials:
-        own = sum(reading.role != BASE for reading in trial.readings.values()) + len(trial.foreign)
-        if loose is None or (
-            own >= _ENOUGH * loose.read
-            and names_itself(
-                trial.spelling.architecture, header, {**trial.readings, **trial.foreign}
-            )
-        ):
-            return trial
+def _rival(count: Count, header: Header, component: str | None) -> _Rival:
+    bound = count.spelling
+    shown = [
+        one for one in count.shown if _placed(bound, one.recipe.read(one.members[0][1]), component)
+    ]
+    read = sum(len(one.members) for one in shown)
+    rows = [(one.recipe.module, one.recipe.entry.row) for one in shown if one.recipe.entry]
+    return _Rival(
+        count,
+        read,
+        (read, *evidence(bound.architecture, header, shown)),
+        names_itself(bound.architecture, header, shown),
+        frozenset((module, row.native, row.diffusers) for module, row in rows),
+    )
+
+
+def _chosen(rivals: list[_Rival], loose: Count | None) -> _Rival | None:
+    """The first whose architecture has enough of the names; None where they are someone else's."""
+    for rival in rivals:
+        if loose is None or (rival.read >= _ENOUGH * loose.read and rival.named):
+            return rival
     return None
 
 
@@ -183,33 +222,10 @@ def _candidates(counts: list[Count]) -> tuple[Candidate, ...]:
     return tuple(one.candidate for one in known if one.read >= enough)[:_MOST_CANDIDATES]
 
 
-def _is_ambiguous(best: _Trial, trials: list[_Trial], header: Header) -> bool:
+def _is_ambiguous(best: _Rival, rivals: list[_Rival]) -> bool:
     """Whether an architecture as good as the best, signs included, has other maps for the modules present."""
-    rivals = [
-        trial
-        for trial in trials
-        if trial.spelling.architecture
-        and trial is not best
-        and trial.spelling.format == best.spelling.format
-        and names_itself(trial.spelling.architecture, header, trial.readings)
-    ]
-    if not rivals or best.spelling.architecture is None:
-        return False
-    weight = _weight(best, header)
-    return any(_weight(rival, header) == weight and _maps(rival) != _maps(best) for rival in rivals)
-
-
-def _weight(trial: _Trial, header: Header) -> tuple[int, ...]:
-    """How much of a header an architecture reads, and then how well that agrees with it."""
-    read = len(trial.readings) + len(trial.foreign)
-    return read, *evidence(trial.spelling.architecture, header, trial.readings)
-
-
-def _maps(trial: _Trial) -> set[tuple[str, str, str]]:
-    """What each module present is called in both namespaces."""
-    maps = set()
-    for reading in trial.readings.values():
-        entry, _ = find(trial.spelling.architecture, reading.module, reading.component)
-        if entry is not None:
-            maps.add((reading.module, entry.row.native, entry.row.diffusers[0]))
-    return maps
+    return any(
+        rival.weight == best.weight and rival.named and rival.maps != best.maps
+        for rival in rivals
+        if rival.of.spelling.format == best.of.spelling.format
+    )

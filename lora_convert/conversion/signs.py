@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lora_convert.architectures import AUTHORS, Architecture, Entry, Sign, fill, find, skeleton
+from lora_convert.architectures import AUTHORS, skeleton
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable
 
-    from lora_convert.conversion.recipes import Reading
+    from lora_convert.architectures import Architecture, Entry, Sign
+    from lora_convert.conversion.recipes import Members, Recipe, Shown
     from lora_convert.header import Header
+
+_MOST_DIGITS = 9
+"""Of a block's number; more are a name's own affair."""
 
 
 def evidence(
-    architecture: Architecture | None, header: Header, readings: Mapping[str, Reading]
+    architecture: Architecture | None, header: Header, shown: Iterable[Shown]
 ) -> tuple[int, int, int]:
     """How well a header agrees with an architecture, larger being better.
 
@@ -23,53 +27,59 @@ def evidence(
     """
     if architecture is None:
         return 0, 0, 0
-    inputs: dict[str, int] = {}
-    odd = 0
-    for shape, entry, numbers in _downs(architecture, header, readings):
-        odd += (len(shape) > 2) != (entry.row.kind == "conv")
-        names = entry.row.diffusers
-        for name in names if entry.namespace in AUTHORS else names[entry.member :][:1]:
-            inputs[fill(name, numbers)] = shape[1] if len(shape) > 1 else 0
-    verdicts = [_verdict(sign, inputs) for sign in architecture.signs]
+    downs = [one for one in shown if one.recipe.role == "down" and one.recipe.entry]
+    verdicts = [_verdict(sign, header, downs) for sign in architecture.signs]
+    odd = sum(_odd_shapes(one.recipe.entry, header, one.members) for one in downs)
     return -verdicts.count(False), verdicts.count(True), -odd
 
 
-def names_itself(
-    architecture: Architecture | None, header: Header, readings: Mapping[str, Reading]
-) -> bool:
+def names_itself(architecture: Architecture | None, header: Header, shown: Iterable[Shown]) -> bool:
     """Whether a header shows names of this architecture alone, or a sign of it and none against."""
     if architecture is None or not architecture.own:
         return True
     own = tuple(skeleton(beginning)[0] for beginning in architecture.own)
-    if any(skeleton(reading.module)[0].startswith(own) for reading in readings.values()):
+    found = list(shown)
+    if any(skeleton(one.recipe.module)[0].startswith(own) for one in found):
         return True
-    broken, held, _ = evidence(architecture, header, readings)
+    broken, held, _ = evidence(architecture, header, found)
     return held > 0 and broken == 0
 
 
-def _downs(
-    architecture: Architecture, header: Header, readings: Mapping[str, Reading]
-) -> Iterator[tuple[tuple[int, ...], Entry, tuple[str, ...]]]:
-    """Of each ``down`` factor: its shape, its module, and the numbers in the module's name."""
-    for key, reading in readings.items():
-        if reading.role == "down":
-            entry, digits = find(architecture, reading.module, reading.component)
-            if entry is not None:
-                yield header.tensors[key].shape, entry, entry.wildcards(digits)
+def _names(recipe: Recipe) -> tuple[str, ...]:
+    """The patterns of a recipe's Diffusers modules: several where it is a fused one."""
+    entry = recipe.entry
+    if entry is None:
+        return ()
+    names = entry.row.diffusers
+    return names if entry.namespace in AUTHORS else names[entry.member : entry.member + 1]
 
 
-def _verdict(sign: Sign, inputs: Mapping[str, int]) -> bool | None:
+def _verdict(sign: Sign, header: Header, downs: Iterable[Shown]) -> bool | None:
     """Whether a sign holds; None where the modules present do not tell."""
-    before, _, after = sign.module.partition("{}")
     if sign.inputs:
-        shown = {
-            width
-            for name, width in inputs.items()
-            if name.startswith(before) and name.endswith(after)
+        widths = {
+            shape[1] if len(shape) > 1 else 0
+            for one in downs
+            if sign.module in _names(one.recipe)
+            for shape in {header.tensors[key].shape for key, _ in one.members}
         }
-        return len(shown) == 1 and shown <= set(sign.inputs) if shown - {0} else None
-    numbers = [name[len(before) :].partition(".")[0] for name in inputs if name.startswith(before)]
-    deepest = max((int(number) + 1 for number in numbers if number.isdigit()), default=0)
+        return len(widths) == 1 and widths <= {*sign.inputs} if widths - {0} else None
+    place, inside = sign.module.count("{}") - 1, f"{sign.module}."
+    deepest = max(
+        (
+            int(number) + 1
+            for one in downs
+            if any(name.startswith(inside) for name in _names(one.recipe))
+            for number in {digits[one.recipe.wild[place]] for _, digits in one.members}
+            if len(number) <= _MOST_DIGITS
+        ),
+        default=0,
+    )
     if deepest > max(sign.blocks):
         return False
     return True if deepest in sign.blocks else None
+
+
+def _odd_shapes(entry: Entry | None, header: Header, members: Members) -> int:
+    conv = entry is not None and entry.row.kind == "conv"
+    return sum((len(header.tensors[key].shape) > 2) != conv for key, _ in members)

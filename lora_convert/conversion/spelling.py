@@ -158,55 +158,43 @@ class Spelling:
         for match in self._endings.matching(text):
             for start, numbers, component, told in self._prefixes:
                 if match.body.startswith(start):
-                    literal = tuple(enumerate(numbers))
                     name = match.body[len(start) :]
-                    for recipe in self._named(name, component, literal, match):
-                        yield recipe._replace(told=told)
+                    yield from self._named(name, numbers, component, match, told=told)
 
     def _named(
-        self,
-        name: str,
-        component: str,
-        literal: tuple[tuple[int, str], ...],
-        match: _Match,
+        self, name: str, before: tuple[str, ...], component: str, match: _Match, *, told: bool
     ) -> Iterator[Recipe]:
-        """Recipes for a module's name between a prefix and an ending.
+        """Recipes for a module's name between a prefix, of the numbers `before`, and an ending.
 
         A key's numbers stand in this order: the prefix's, the name's, the ending's, the adapter's.
         """
         ending, numbers, tail, tail_numbers, _, adapter = match
-        first, shown = len(literal), name.count("#")
-        literal += tuple(enumerate(numbers, first + shown))
-        adapter_first = first + shown + len(numbers)
-        adapter_wild = tuple(range(adapter_first, adapter_first + adapter.count("#")))
-        base = Recipe(
-            literal,
-            "",
-            (),
-            adapter.replace("#", "{}"),
-            adapter_wild,
-            component,
-            "diffusers",
-            ending.role,
-            ending.foreign,
-            told=False,
-        )
+        first, shown = len(before), name.count("#")
+        after = first + shown + len(numbers)
+        literal = (*enumerate(before), *enumerate(numbers, first + shown))
+        own = (adapter.replace("#", "{}"), tuple(range(after, after + adapter.count("#"))))
+        said = ending.role, ending.foreign
         if self.architecture is None:
             if name and (component or not _reserved(name)):
                 module = name.replace("#", "{}") + ending.tail
-                yield base._replace(module=module, wild=tuple(range(first, first + shown)))
+                wild = tuple(range(first, first + shown))
+                yield Recipe(literal, module, wild, *own, component, "diffusers", *said, told)
             return
         for entry in self._entries(name + tail, component):
-            own, others = entry.digits[:shown], entry.digits[shown:]
+            others = entry.digits[shown:]
             if any(want not in ("{}", n) for want, n in zip(others, tail_numbers, strict=True)):
                 continue
-            fixed = tuple((first + at, digit) for at, digit in enumerate(own) if digit != "{}")
-            yield base._replace(
-                literal=literal + fixed,
-                module=entry.row.names(entry.namespace)[entry.member],
-                wild=tuple(first + at for at, digit in enumerate(own) if digit == "{}"),
-                component=entry.component,
-                namespace=entry.namespace,
+            wanted = list(enumerate(entry.digits[:shown], first))
+            yield Recipe(
+                (*literal, *(pair for pair in wanted if pair[1] != "{}")),
+                entry.row.names(entry.namespace)[entry.member],
+                tuple([at for at, digit in wanted if digit == "{}"]),
+                *own,
+                entry.component,
+                entry.namespace,
+                *said,
+                told,
+                entry,
             )
 
     def _entries(self, text: str, component: str) -> Iterator[Entry]:

@@ -6,8 +6,11 @@ import pytest
 
 from lora_convert.architectures import Architecture, Component
 from lora_convert.architectures._vocabulary import alike, depth, width
-from lora_convert.conversion.recipes import Reading
+from lora_convert.conversion.census import groups_of
+from lora_convert.conversion.recipes import Shown
 from lora_convert.conversion.signs import evidence, names_itself
+from lora_convert.conversion.spelling import Spelling
+from lora_convert.formats import FORMATS
 from lora_convert.header import Header
 from lora_convert.tensors.source import Source
 
@@ -20,14 +23,16 @@ FAMILY = Architecture(
 )
 
 
-def file_of(*modules: tuple[str, int]) -> tuple[Header, dict[str, Reading]]:
-    """A header and readings of modules and their widths."""
-    tensors = {name: Source(0, name, "F32", (1, inputs), 0, 4 * inputs) for name, inputs in modules}
-    readings = {
-        name: Reading("transformer", name, "diffusers", "down", "", "", told=True)
-        for name, _ in modules
+def file_of(*modules: tuple[str, int]) -> tuple[Header, list[Shown]]:
+    """A header of modules and their widths, and how they are read."""
+    tensors = {
+        f"transformer.{name}.lora_A.weight": Source(0, name, "F32", (1, inputs), 0, 4 * inputs)
+        for name, inputs in modules
     }
-    return Header(tensors, {}, {}), readings
+    bound = Spelling(FORMATS["diffusers"], FAMILY)
+    groups = groups_of(tuple(tensors))
+    shown = [one for group in groups for one in bound.recipes(group.text).used_by(group.members)]
+    return Header(tensors, {}, {}), shown
 
 
 @pytest.mark.parametrize(
