@@ -60,5 +60,5 @@ FLUX = Architecture(
         depth("transformer_blocks.{}", 19),
         depth("single_transformer_blocks.{}", 38),
     ),
-    own=("single_transformer_blocks.", "single_blocks.", "double_blocks.", "text_model.", "encoder."),
+    own=("single_transformer_blocks.", "single_blocks.", "double_blocks.", "encoder."),
 )

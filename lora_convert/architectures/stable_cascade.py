@@ -31,4 +31,5 @@ STABLE_CASCADE = Architecture(
         )),
         CLIP_G.named("text_encoder"),
     ),
+    own=("down_blocks.{}.{}.", "up_blocks.{}.{}.", "clip_txt_"),
 )

@@ -6,7 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from lora_convert.architectures import SKELETONS, skeleton
-from lora_convert.conversion.spelling import Spelling, spelling
+from lora_convert.conversion.spelling import Spelling, completed, spelling
 from lora_convert.formats import FORMATS
 
 if TYPE_CHECKING:
@@ -88,7 +88,8 @@ def _showing(groups: list[Group]) -> list[str]:
     owners = _owners()
     shown: dict[str, int] = {}
     for group in groups:
-        for name in _owners_of(group.text, owners):
+        texts = (group.text, *completed(group.text))
+        for name in {name for text in texts for name in _owners_of(text, owners)}:
             shown[name] = shown.get(name, 0) + len(group.members)
     enough = _NEARLY * max(shown.values(), default=0)
     return [name for name in SKELETONS if shown.get(name, 0) >= enough > 0]

@@ -250,6 +250,16 @@ def _endings(format_name: str) -> _Endings:
     return _Endings(FORMATS[format_name])
 
 
+def completed(text: str) -> set[str]:
+    """What stands before the endings of `text`, with the parts of modules' names that those leave out."""
+    return {
+        match.body + match.tail
+        for name in FORMATS
+        for match in _endings(name).matching(text)
+        if match.tail
+    }
+
+
 @lru_cache(maxsize=1)
 def _reserved_prefixes() -> tuple[str, ...]:
     """What a bare module's name never begins with: it would be another format's prefix."""
