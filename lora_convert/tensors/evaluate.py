@@ -12,6 +12,7 @@ from lora_convert.tensors.expr import (
     Cast,
     Columns,
     Contracted,
+    Cut,
     Directed,
     Expr,
     Held,
@@ -25,6 +26,7 @@ from lora_convert.tensors.expr import (
     Times,
     Zeros,
 )
+from lora_convert.tensors.pruning import Dropped, Elected, pruned
 from lora_convert.tensors.ranges import Range, pieces
 from lora_convert.tensors.source import Source, Strided
 
@@ -116,6 +118,12 @@ def evaluate(expr: Expr, read: Read) -> Array:
             core = evaluate(mid, read).astype(numpy_dtype(expr.dtype))
             factors = evaluate(down, read).astype(core.dtype).reshape(down.shape[0], -1)
             return numpy.asarray(numpy.einsum("rqhw,qi->rihw", core, factors, optimize=False))
+        case Cut():
+            from lora_convert.tensors.cutting import factor_of
+
+            return factor_of(expr, read).astype(numpy_dtype(expr.dtype), copy=False)
+        case Elected() | Dropped():
+            return pruned(expr, read).astype(numpy_dtype(expr.dtype), copy=False)
 
 
 def _directed(values: Array, magnitude: Array, dtype: numpy.dtype[Any]) -> Array:
@@ -132,8 +140,7 @@ def computed_blocks(expr: Expr, read: Read) -> Iterator[bytes]:
     """The bytes of `expr`, in blocks of whole rows of about `BLOCK` bytes."""
     if 0 in expr.shape:  # of any number of rows
         return
-    whole = isinstance(expr, Strided) or (isinstance(expr, Directed) and not expr.by_row)
-    if not expr.shape or whole:  # parts of those need all of it
+    if not expr.shape or _is_whole(expr):  # parts of those need all of it
         yield evaluate(expr, read).tobytes()
         return
     height = expr.shape[0]
@@ -143,6 +150,21 @@ def computed_blocks(expr: Expr, read: Read) -> Iterator[bytes]:
     step = max(1, BLOCK * 8 // max(row_bits, 1))
     for start in range(0, height, step):
         yield evaluate(rows(expr, start, min(start + step, height)), read).tobytes()
+
+
+def _is_whole(expr: Expr) -> bool:
+    """Whether rows of an expression cannot be computed without computing the others."""
+    match expr:
+        case Strided() | Cut() | Elected() | Dropped():
+            return True
+        case Directed() if not expr.by_row:
+            return True
+        case Cast(inner, _) | Times(inner, _) | Reshaped(inner, _) | Directed(inner, _):
+            return _is_whole(inner)
+        case Sum(first, second):
+            return _is_whole(first) or _is_whole(second)
+        case _:
+            return False
 
 
 def product(tensors: Mapping[str, Array], scale: float) -> Array:

@@ -6,10 +6,14 @@ They are built with the constructors of ``tensors.build``, which simplify.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from math import prod
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from lora_convert.tensors.dtypes import common
 from lora_convert.tensors.source import Source, Strided
+
+if TYPE_CHECKING:
+    from lora_convert.tensors.pruning import Dropped, Elected
 
 Shape: TypeAlias = tuple[int, ...]
 
@@ -231,23 +235,33 @@ class Directed:
         return len(self.magnitude.shape) == 1
 
 
+@dataclass(frozen=True)
+class Cut:
+    """One factor of the low-rank matrix that is nearest to another: ``up · down`` of a rank.
+
+    The matrix is given as (O, …) and taken as (O, I·kh·kw); ``up`` is (O, rank), ``down`` (rank, I·kh·kw).
+    """
+
+    of: Expr
+    rank: int
+    side: Literal["up", "down"]
+    seed: int | None = None
+    """Of a decomposition that only samples the matrix; None for an exact one."""
+
+    @property
+    def dtype(self) -> str:
+        return common((self.of.dtype, "F32"))
+
+    @property
+    def shape(self) -> Shape:
+        if self.side == "up":
+            return (self.of.shape[0], self.rank)
+        return (self.rank, prod(self.of.shape[1:]))
+
+
 Expr: TypeAlias = (
-    Source
-    | Rows
-    | Columns
-    | Stack
-    | Padded
-    | Zeros
-    | Times
-    | Reshaped
-    | Cast
-    | Scalar
-    | Held
-    | Strided
-    | Contracted
-    | Product
-    | Sum
-    | Directed
+    "Source | Rows | Columns | Stack | Padded | Zeros | Times | Reshaped | Cast | Scalar | Held | Strided"
+    " | Contracted | Product | Sum | Directed | Cut | Elected | Dropped"
 )
 
 Stored: TypeAlias = Source | Strided | Held

@@ -1,0 +1,163 @@
+"""The low-rank matrix nearest to another: its singular vectors, by way of the smaller of two Gram matrices.
+
+Singular values below some 1e-8 of the largest are lost by squaring, far below what fp16 and bf16 can
+hold. Where the matrix is a product, it is never built: what is left to decompose has the size of its
+rank.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from math import prod
+from typing import TYPE_CHECKING, NamedTuple
+
+from lora_convert.tensors.build import reshaped, rows
+from lora_convert.tensors.evaluate import evaluate
+from lora_convert.tensors.expr import Cast, Product, Reshaped, Times
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lora_convert.tensors.evaluate import Array, Read
+    from lora_convert.tensors.expr import Cut, Expr
+
+_BLOCK = 1 << 21
+"""Elements of the matrix computed at a time."""
+_MORE, _TURNS = 16, 4
+"""Columns beyond the rank, and power iterations, of a sampled decomposition."""
+
+
+class Decomposed(NamedTuple):
+    """Left vectors (O, n), singular values (n), falling, and right vectors (n, I), in float64."""
+
+    left: Array
+    values: Array
+    right: Array
+
+    def first(self, rank: int) -> Decomposed:
+        """The largest values and their vectors."""
+        return Decomposed(self.left[:, :rank], self.values[:rank], self.right[:rank])
+
+
+def factor_of(cut: Cut, read: Read) -> Array:
+    """One factor of the nearest matrix of a rank: the roots of singular values are in both."""
+    import numpy
+
+    found = _nearest(cut.of, cut.rank, cut.seed, read)
+    roots = numpy.sqrt(found.values)
+    lacking = cut.rank - len(roots)  # a matrix may have less rank than is asked for
+    if cut.side == "up":
+        return numpy.pad(found.left * roots, ((0, 0), (0, lacking)))
+    return numpy.pad(roots[:, None] * found.right, ((0, lacking), (0, 0)))
+
+
+def singular_values(product: Product, read: Read) -> Array:
+    """All of a product's that can be other than zero, falling, in float64."""
+    import numpy
+
+    sides = (_matrix(product.up, read) * product.factor, _matrix(product.down, read).T)
+    left, right = (numpy.asarray(numpy.linalg.qr(side, mode="r")) for side in sides)
+    return numpy.asarray(numpy.linalg.svd(left @ right.T, compute_uv=False))
+
+
+@lru_cache(maxsize=4)
+def _nearest(of: Expr, rank: int, seed: int | None, read: Read) -> Decomposed:
+    """Kept for a while: the factors of a module, and parts of them, are written one after the other."""
+    return _decomposed(of, rank, seed, read).first(rank)
+
+
+def _decomposed(of: Expr, rank: int, seed: int | None, read: Read) -> Decomposed:
+    """At least the `rank` largest singular values, where there are so many."""
+    match of:
+        case Cast(inner, "F64") if not isinstance(inner, Product):
+            return _decomposed(inner, rank, seed, read)
+        case Reshaped(inner, shape) if inner.shape[0] == shape[0]:
+            return _decomposed(inner, rank, seed, read)
+        case Times(inner, factor):
+            found = _decomposed(inner, rank, seed, read)
+            sign = -1.0 if factor < 0 else 1.0
+            return Decomposed(found.left * sign, found.values * abs(factor), found.right)
+        case Product(up, down, factor):
+            return _of_product(_matrix(up, read) * factor, _matrix(down, read))
+        case _:
+            matrix = _Matrix(of, read)
+            return _of_matrix(matrix, rank) if seed is None else _sampled(matrix, rank, seed)
+
+
+def _matrix(of: Expr, read: Read) -> Array:
+    values = evaluate(of, read).astype("float64")
+    return values.reshape(values.shape[0], -1)
+
+
+def _of_product(up: Array, down: Array) -> Decomposed:
+    """By QR of both factors: what is left to decompose has the size of the rank."""
+    import numpy
+
+    left, upper = numpy.linalg.qr(up)
+    right, lower = numpy.linalg.qr(down.T)
+    inner_left, values, inner_right = numpy.linalg.svd(upper @ lower.T, full_matrices=False)
+    return Decomposed(left @ inner_left, values, inner_right @ right.T)
+
+
+class _Matrix:
+    """A matrix that is computed a block of rows at a time, in float64."""
+
+    def __init__(self, of: Expr, read: Read) -> None:
+        self.height, self.width = of.shape[0], prod(of.shape[1:])
+        self._of = reshaped(of, (self.height, self.width))
+        self._read = read
+
+    def blocks(self) -> Iterator[tuple[slice, Array]]:
+        """Rows, and what stands in them."""
+        step = max(1, _BLOCK // self.width)
+        for start in range(0, self.height, step):
+            stop = min(start + step, self.height)
+            part = evaluate(rows(self._of, start, stop), self._read)
+            yield slice(start, stop), part.astype("float64")
+
+
+def _of_matrix(matrix: _Matrix, rank: int) -> Decomposed:
+    """By the eigenvectors of the smaller Gram matrix."""
+    import numpy
+
+    if matrix.height < matrix.width:
+        whole = numpy.concatenate([block for _, block in matrix.blocks()])
+        values, vectors = _largest(whole @ whole.T, rank)
+        return Decomposed(vectors, values, _over(vectors.T @ whole, values[:, None]))
+    gram = numpy.zeros((matrix.width, matrix.width))
+    for _, block in matrix.blocks():
+        gram += block.T @ block
+    values, vectors = _largest(gram, rank)
+    left = numpy.concatenate([block @ vectors for _, block in matrix.blocks()])
+    return Decomposed(_over(left, values), values, vectors.T)
+
+
+def _sampled(matrix: _Matrix, rank: int, seed: int) -> Decomposed:
+    """By a few products with random vectors, in fp32: Halko, Martinsson and Tropp (arXiv 0909.4061)."""
+    import numpy
+
+    whole = numpy.empty((matrix.height, matrix.width), "float32")
+    for place, block in matrix.blocks():
+        whole[place] = block
+    count = min(rank + _MORE, *whole.shape)
+    drawn = numpy.random.default_rng(seed).standard_normal((matrix.width, count), "float32")
+    basis = numpy.linalg.qr(whole @ drawn)[0]
+    for _ in range(_TURNS):
+        basis = numpy.linalg.qr(whole @ numpy.linalg.qr(whole.T @ basis)[0])[0]
+    inner, values, right = numpy.linalg.svd(basis.T @ whole, full_matrices=False)
+    return Decomposed(*(part.astype("float64") for part in (basis @ inner, values, right)))
+
+
+def _largest(gram: Array, rank: int) -> tuple[Array, Array]:
+    """Roots of the largest eigenvalues, falling, and the vectors they belong to."""
+    import numpy
+
+    values, vectors = numpy.linalg.eigh(gram)
+    return numpy.sqrt(numpy.maximum(values[::-1][:rank], 0.0)), vectors[:, ::-1][:, :rank]
+
+
+def _over(vectors: Array, values: Array) -> Array:
+    """Vectors brought to length one; of values that are zero they stay zero."""
+    import numpy
+
+    return numpy.divide(vectors, values, out=numpy.zeros_like(vectors), where=values > 0)
