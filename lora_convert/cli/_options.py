@@ -43,12 +43,48 @@ def _component_names(
     return [name for name in COMPONENTS if name.startswith(beginning)]
 
 
+dtype = click.option(
+    "--dtype",
+    type=click.Choice(["keep", "fp32", "fp16", "bf16"]),
+    default="keep",
+    show_default=True,
+    help="Dtype of the factors.",
+)
+losses = click.option(
+    "--losses",
+    type=click.Choice(["allow", "warn", "refuse"]),
+    default="warn",
+    show_default=True,
+    help="What to do where the target cannot hold everything.",
+)
 no_verify = click.option("--no-verify", is_flag=True, help="Skip the proof, all but the header.")
 scale_from = click.option(
     "--scale-from",
     metavar="PATH|alpha=N|scale=N|rank",
     help="Where scales come from, over what the file says.",
 )
+
+
+class Size(click.ParamType[int]):
+    """A number of bytes, as people write it.
+
+    >>> Size().convert("1.5MB", None, None), Size().convert("2 KiB", None, None)
+    (1500000, 2048)
+    """
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Bytes; a usage error where it is none."""
+        text = str(value).strip().upper().removesuffix("B")
+        base = 1024 if text.endswith("I") else 1000
+        text = text.removesuffix("I")
+        power = " KMGT".find(text[-1:]) if text[-1:] else -1
+        try:
+            number = float(text[:-1] if power > 0 else text) * base ** max(power, 0)
+        except ValueError:
+            self.fail(f"{value!r} is no size; for example 20MB", param, ctx)
+        return int(number)
 
 
 component = click.option(

@@ -30,27 +30,11 @@ def _conversion(command: Callable[..., Any]) -> Callable[..., Any]:
             " Default: beside the source.",
         ),
         _options.force,
-        click.option(
-            "--dtype",
-            type=click.Choice(["keep", "fp32", "fp16", "bf16"]),
-            default="keep",
-            show_default=True,
-            help="Dtype of the factors.",
-        ),
-        click.option(
-            "--losses",
-            type=click.Choice(["allow", "warn", "refuse"]),
-            default="warn",
-            show_default=True,
-            help="What to do where the target cannot hold everything.",
-        ),
-        click.option(
-            "--scale-from",
-            metavar="PATH|alpha=N|scale=N|rank",
-            help="Where scales come from, over what the file says.",
-        ),
+        _options.dtype,
+        _options.losses,
+        _options.scale_from,
         _options.reading,
-        click.option("--no-verify", is_flag=True, help="Skip the proof, all but the header."),
+        _options.no_verify,
         _options.dry_run,
         _options.output,
     )
@@ -84,16 +68,12 @@ def _run(
 def _one(
     out: Output, to: str, source: str, *, no_verify: bool, force: bool, dry_run: bool, **how: Any
 ) -> int:
-    from lora_convert.cli._render import show_plan, show_result
+    from lora_convert.cli._applying import apply
     from lora_convert.operations.convert import plan_convert
 
-    with plan_convert(source, to, **how) as plan:
-        if dry_run:
-            show_plan(out, plan)
-            return 0
-        progress = out.progress("writing", plan.plan.size)
-        show_result(out, plan.apply(force=force, verify=not no_verify, progress=progress))
-    return 0
+    return apply(
+        out, plan_convert(source, to, **how), force=force, no_verify=no_verify, dry_run=dry_run
+    )
 
 
 def _each(

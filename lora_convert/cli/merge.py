@@ -10,7 +10,8 @@ from lora_convert.cli import _options
 from lora_convert.cli._output import Output, size
 
 if TYPE_CHECKING:
-    from lora_convert.operations.merging import Added, Reading
+    from lora_convert.operations.merging import Added
+    from lora_convert.operations.reading import Reading
 
 
 @click.command()
@@ -59,7 +60,8 @@ def merged(
     reading: Reading | None = None,
 ) -> int:
     """Merge and show; returns the exit code."""
-    from lora_convert.operations.merging import Reading, plan_merge
+    from lora_convert.operations.merging import plan_merge
+    from lora_convert.operations.reading import Reading
 
     with plan_merge(adapters, into, output, reading or Reading()) as plan:
         if dry_run:

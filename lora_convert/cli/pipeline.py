@@ -66,7 +66,8 @@ def pipeline(
     options = options_of(scale, dtype, layout, link, config)
     if single_file:
         from lora_convert.cli.merge import merged
-        from lora_convert.operations.merging import Added, Reading, in_one_file
+        from lora_convert.operations.merging import Added, in_one_file
+        from lora_convert.operations.reading import Reading
 
         into = in_one_file(base, options)
         how = Reading(**reading)

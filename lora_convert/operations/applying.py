@@ -73,12 +73,16 @@ def apply(plan: ConversionPlan, *, force: bool, verify: bool, progress: Progress
             raise
         return _unchanged(plan)
     _settle(plan, [path for path in plan.outputs if path not in pending])
-    return Result("written", whole, plan.outputs, proof, plan.as_json())
+    return Result("written", whole, plan.outputs, proof, _told(plan))
 
 
 def _unchanged(plan: ConversionPlan) -> Result:
     _settle(plan, plan.outputs)
-    return Result("unchanged", plan.destination.path, plan.outputs, None, plan.as_json())
+    return Result("unchanged", plan.destination.path, plan.outputs, None, _told(plan))
+
+
+def _told(plan: ConversionPlan) -> dict[str, Any]:
+    return {**plan.as_json(), **plan.measured()}
 
 
 def _settle(plan: ConversionPlan, paths: Sequence[str]) -> None:

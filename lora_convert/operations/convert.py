@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 from lora_convert.architectures import ARCHITECTURES
 from lora_convert.conversion.fit import computed_notes, fit
-from lora_convert.conversion.gather import chosen_adapter
-from lora_convert.conversion.read import read
 from lora_convert.conversion.spelling import Spelling, spelling
 from lora_convert.conversion.translate import translate
 from lora_convert.conversion.write import write
@@ -16,30 +14,25 @@ from lora_convert.errors import LossyConversionError, NotExpressibleError, Optio
 from lora_convert.formats import FORMATS, Format
 from lora_convert.operations.destination import Destination, destination_of
 from lora_convert.operations.opening import Opened, open_adapter
-from lora_convert.operations.recognising import check_recognised
-from lora_convert.operations.remarks import (
-    base_loss,
-    notes_on_reading,
-    reader_notes,
-    scale_losses,
-)
-from lora_convert.operations.scaling import base_changes, notes_on_scales, scale_sources
+from lora_convert.operations.reading import read_adapter_of
+from lora_convert.operations.remarks import reader_notes
 from lora_convert.planning import Loss, LossPolicy, Plan
 from lora_convert.storage.probe import ByteFacts
 from lora_convert.tensors.dtypes import SHORT_NAMES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from lora_convert.adapter import Adapter
     from lora_convert.operations.applying import Result
     from lora_convert.storage.checkpoint import Checkpoint
+    from lora_convert.storage.joined import Joined
 
 
 class Origin(NamedTuple):
     """Where the adapter of a plan comes from."""
 
-    checkpoint: Checkpoint
+    checkpoint: Checkpoint | Joined
     format: str | None
     """None for one made in memory."""
     architecture: str | None
@@ -66,6 +59,10 @@ class ConversionPlan:
         self.plan = plan
         self.losses = losses
         self.notes = notes
+        self.fields: Mapping[str, Any] = {}
+        """What else there is to say of what is done to the adapter."""
+        self.measured: Callable[[], Mapping[str, Any]] = dict
+        """More of that, known only once its tensors are computed."""
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -85,6 +82,7 @@ class ConversionPlan:
             "outputs": list(self.outputs),
             "modules": len(self.adapter.deltas),
             "bytes": self.plan.size,
+            **self.fields,
             "losses": [loss._asdict() for loss in self.losses],
             "notes": list(self.notes),
         }
@@ -166,27 +164,18 @@ def _planned(
     scale_from: str | None,
     wanted: str | None,
 ) -> ConversionPlan:
-    detection, checkpoint = opened.detection, opened.checkpoint
-    check_recognised(opened, format_)
-    chosen = chosen_adapter(detection, wanted, checkpoint.path)
-    gathered = opened.gathered(chosen)
-    scales = scale_sources(opened, gathered, scale_from)
-    adapter = read(checkpoint.header, detection, gathered, scales)
-    changes = [base_loss(kind, adapter) for kind in base_changes(scales)]
+    found = read_adapter_of(opened, wanted=wanted, scale_from=scale_from, to=format_)
+    detection = opened.detection
     plan = plan_adapter(
-        Origin(checkpoint, detection.format, detection.architecture),
-        adapter,
+        Origin(opened.checkpoint, detection.format, detection.architecture),
+        found.adapter,
         format_,
         destination_of(opened, format_, output),
         dtype=dtype,
         losses=policy,
-        known_losses=(*scale_losses(adapter), *changes),
+        known_losses=found.losses,
     )
-    plan.notes = (
-        *notes_on_reading(opened, adapter, wanted),
-        *notes_on_scales(adapter, scales),
-        *plan.notes,
-    )
+    plan.notes = (*found.notes, *plan.notes)
     return plan
 
 

@@ -13,9 +13,13 @@ from lora_convert.architectures import ARCHITECTURES, SINGLE_FILES
 from lora_convert.conversion.merge import keys_of_pipeline, merge
 from lora_convert.conversion.translate import translate
 from lora_convert.errors import BaseMismatchError, DestinationExistsError, OptionError
-from lora_convert.operations.opening import Opened, open_adapter
 from lora_convert.operations.pieces import Options
-from lora_convert.operations.reading import check_finite, notes_on_effect, read_adapter_of
+from lora_convert.operations.reading import (
+    Reading,
+    check_finite,
+    notes_on_effect,
+    read_adapter_of,
+)
 from lora_convert.planning import TensorFile
 from lora_convert.storage.atomic import check_space, staged_file
 from lora_convert.storage.checkpoint import Checkpoint
@@ -30,6 +34,7 @@ if TYPE_CHECKING:
     from lora_convert.adapter import Adapter, Delta
     from lora_convert.conversion.merge import Keys
     from lora_convert.facts import Facts
+    from lora_convert.operations.opening import Opened
     from lora_convert.tensors.expr import Expr
 
 
@@ -121,15 +126,6 @@ class MergePlan:
         self.close()
 
 
-class Reading(NamedTuple):
-    """How adapters are read, where their files do not tell."""
-
-    scale_from: str | None = None
-    adapter: str | None = None
-    component: str | None = None
-    architecture: str | None = None
-
-
 _AS_TOLD = Reading()
 
 
@@ -147,7 +143,7 @@ def plan_merge(
         )
     with ExitStack() as closing:
         base = closing.enter_context(Checkpoint(_weights(into)))
-        opened = [_opened(one.path, closing, reading) for one in adapters]
+        opened = [reading.opened(one.path, closing) for one in adapters]
         joined = Joined(base, *(one.checkpoint for one in opened))
         facts = ByteFacts(joined.read)
         tensors: dict[str, Expr] = {**base.header.tensors}
@@ -156,11 +152,11 @@ def plan_merge(
         first = len(base.files)
         for one, added in zip(opened, adapters, strict=True):
             with one.naming():
-                found, told = read_adapter_of(
+                found = read_adapter_of(
                     one, wanted=reading.adapter, scale_from=reading.scale_from, first_file=first
                 )
-                told = (*told, *notes_on_effect(found, joined.read))
-                deltas, keys = _spelled(one, found, tensors, facts, into)
+                told = (*found.told, *notes_on_effect(found.adapter, joined.read))
+                deltas, keys = _spelled(one, found.adapter, tensors, facts, into)
                 merged = merge(tensors, deltas, keys, strength=added.strength, where=into)
             tensors, first = merged.tensors, first + len(one.checkpoint.files)
             changed |= merged.changed
@@ -194,12 +190,6 @@ def _weights(into: str) -> WeightFiles:
             raise OptionError("into", into, why=why, hint="give the file of weights")
         return ranked[0][0]
     return weight_files(into)
-
-
-def _opened(path: str, closing: ExitStack, reading: Reading) -> Opened:
-    opened = open_adapter(path, architecture=reading.architecture, component=reading.component)
-    closing.callback(opened.checkpoint.close)
-    return opened
 
 
 def _spelled(

@@ -104,10 +104,9 @@ def plan_pipeline(
         opened = open_adapter(os.fspath(source), architecture=architecture, component=component)
         closing.callback(opened.checkpoint.close)
         closing.enter_context(opened.naming())
-        found, notes = read_adapter_of(
-            opened, wanted=adapter, scale_from=scale_from, base_counts=True
-        )
-        notes = (*notes, *notes_on_effect(found, opened.checkpoint.read))
+        told = read_adapter_of(opened, wanted=adapter, scale_from=scale_from, base_counts=True)
+        found = told.adapter
+        notes = (*told.told, *notes_on_effect(found, opened.checkpoint.read))
         where = base_of(found, opened.checkpoint.path, base, base_from, config=options.config)
         pieces, joined, counts = Builder(opened, found, where, options, closing).build()
         return PipelinePlan(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from lora_convert.conversion.gather import chosen_adapter
 from lora_convert.conversion.read import read
 from lora_convert.errors import NotExpressibleError, VerificationError
+from lora_convert.operations.opening import open_adapter
 from lora_convert.operations.recognising import check_recognised
 from lora_convert.operations.remarks import base_loss, notes_on_reading, scale_losses
 from lora_convert.operations.scaling import base_changes, notes_on_scales, scale_sources
@@ -15,9 +16,12 @@ from lora_convert.tensors.dtypes import FLOATS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import ExitStack
 
     from lora_convert.adapter import Adapter
+    from lora_convert.formats import Format
     from lora_convert.operations.opening import Opened
+    from lora_convert.planning import Loss
     from lora_convert.tensors.ranges import Range
 
 
@@ -25,8 +29,30 @@ class Found(NamedTuple):
     """An adapter that was read."""
 
     adapter: Adapter
+    losses: tuple[Loss, ...]
+    """What was supposed."""
     notes: tuple[str, ...]
-    """What was supposed, what was left out, where scales came from."""
+    """What was left out, where scales came from."""
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """All of it, for people."""
+        return (*map(str, self.losses), *self.notes)
+
+
+class Reading(NamedTuple):
+    """How adapters are read, where their files do not tell."""
+
+    scale_from: str | None = None
+    adapter: str | None = None
+    component: str | None = None
+    architecture: str | None = None
+
+    def opened(self, path: str, closing: ExitStack) -> Opened:
+        """The adapter at a path, open until `closing` ends."""
+        opened = open_adapter(path, architecture=self.architecture, component=self.component)
+        closing.callback(opened.checkpoint.close)
+        return opened
 
 
 def read_adapter_of(
@@ -36,12 +62,14 @@ def read_adapter_of(
     scale_from: str | None = None,
     first_file: int = 0,
     base_counts: bool = False,
+    to: Format | None = None,
 ) -> Found:
     """The adapter of an opened checkpoint, its files counted from `first_file`.
 
-    `base_counts` says that frozen weights beside it are used too, and so are not left out.
+    `base_counts` says that frozen weights beside it are used too, and so are not left out; `to` what it
+    is read for, where that is one format.
     """
-    check_recognised(opened)
+    check_recognised(opened, to)
     chosen = chosen_adapter(opened.detection, wanted, opened.checkpoint.path)
     gathered = tuple(
         entry._replace(tensors={role: moved(t, first_file) for role, t in entry.tensors.items()})
@@ -52,7 +80,7 @@ def read_adapter_of(
     supposed = [*scale_losses(found), *(base_loss(kind, found) for kind in base_changes(scales))]
     beside = found._replace(base=0) if base_counts else found
     notes = [*notes_on_reading(opened, beside, wanted), *notes_on_scales(found, scales)]
-    return Found(found, (*map(str, supposed), *notes))
+    return Found(found, tuple(supposed), tuple(notes))
 
 
 def notes_on_effect(adapter: Adapter, read_range: Callable[[Range], bytes]) -> list[str]:

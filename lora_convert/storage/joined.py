@@ -31,6 +31,8 @@ class Joined:
 
     def __init__(self, *checkpoints: Checkpoint) -> None:
         self.checkpoints = checkpoints
+        self.path = checkpoints[0].path
+        """Of the first."""
         self.files: list[SourceFile] = [file for one in checkpoints for file in one.files]
 
     def read(self, extent: Range) -> bytes:
@@ -45,6 +47,11 @@ class Joined:
     def is_source(self, path: str) -> bool:
         """Whether `path` is one of the files."""
         return any(checkpoint.is_source(path) for checkpoint in self.checkpoints)
+
+    def close(self) -> None:
+        """Close all files."""
+        for checkpoint in self.checkpoints:
+            checkpoint.close()
 
 
 def moved(tensor: Stored, by: int) -> Stored:
