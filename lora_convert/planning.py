@@ -19,6 +19,7 @@ LossKind: TypeAlias = Literal[
     "dtype narrowed",
     "changed base",
     "reader gap",
+    "rank lowered",
 ]
 LossPolicy: TypeAlias = Literal["allow", "warn", "refuse"]
 

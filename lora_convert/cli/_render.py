@@ -210,6 +210,7 @@ def show_plan(out: Output, plan: ConversionPlan) -> None:
     )
     for path, file in zip(plan.outputs, plan.plan.files, strict=True):
         out.line(f"would write {path} ({size(file.size)})")
+    _show_errors(out, plan.fields)
     for loss in plan.losses:
         out.note(f"loss: {loss}")
     for note in plan.notes:
@@ -229,5 +230,20 @@ def show_result(out: Output, result: Result) -> None:
     for note in result.plan["notes"]:
         out.note(f"note: {note}")
     out.line(f"{result.status}: {result.output} ({size(result.plan['bytes'])})")
+    _show_errors(out, result.plan)
     if result.proof:
-        out.line(f"proof: {proof_line(result.proof)}")
+        what = "written as planned" if "errors" in result.plan else "proof"
+        out.line(f"{what}: {proof_line(result.proof)}")
+
+
+def _show_errors(out: Output, fields: Mapping[str, Any]) -> None:
+    """How much of ΔW is lost where ranks were lowered."""
+    errors: Mapping[str, float] = fields.get("errors", {})
+    if errors:
+        from statistics import median
+
+        label = max(errors, key=errors.__getitem__)
+        ranks = ", ".join(f"{size} (×{count})" for size, count in fields["ranks"].items())
+        out.line(f"ranks: {ranks}")
+        middle = median(errors.values())
+        out.line(f"lost of ΔW: {errors[label]:.1e} at most ({label}), median {middle:.1e}")

@@ -71,7 +71,7 @@ def computed_notes(adapter: Adapter) -> list[str]:
     notes = []
     if folded:
         notes.append(
-            f"{folded} modules: parts had different scales; the difference is folded into up, in fp32"
+            f"{folded} modules: scales, or what parts of one differ in them, are folded into up, in fp32"
         )
     if contracted:
         notes.append(f"{contracted} modules: the Tucker core is contracted into down, in fp32")

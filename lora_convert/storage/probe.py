@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, TypeAlias
 from lora_convert.storage.files import BLOCK
 from lora_convert.tensors.build import rows
 from lora_convert.tensors.dtypes import BITS, byte_count
-from lora_convert.tensors.expr import Expr, Padded, Stack, Zeros
+from lora_convert.tensors.expr import Cut, Expr, Padded, Stack, Zeros
 from lora_convert.tensors.ranges import Range, pieces
+from lora_convert.tensors.walk import holds
 
 if TYPE_CHECKING:
     Read: TypeAlias = Callable[[Range], bytes]
@@ -27,6 +28,10 @@ class ByteFacts:
         if one == other:
             return True
         if one.dtype != other.dtype or one.shape != other.shape:
+            return False
+        if any(
+            holds(expr, Cut) for expr in (one, other)
+        ):  # to decompose them costs more than it saves
             return False
         pairs = zip_longest(even_blocks(one, self._read), even_blocks(other, self._read))
         return all(a == b for a, b in pairs)

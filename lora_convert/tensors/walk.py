@@ -1,4 +1,4 @@
-"""The tensors in files that an expression is made of."""
+"""What an expression is made of."""
 
 from __future__ import annotations
 
@@ -14,15 +14,26 @@ if TYPE_CHECKING:
 
 
 def sources(expr: Expr) -> Iterator[Source]:
-    """Every source, as often as it stands there."""
+    """Every tensor in a file, as often as it stands there."""
     match expr:
         case Source():
             yield expr
         case Strided(source):
             yield source
-        case _ if is_dataclass(expr):
-            for field in fields(expr):
-                value = getattr(expr, field.name)
-                for inner in value if isinstance(value, tuple) else (value,):
-                    if is_dataclass(inner) or isinstance(inner, (Source, Strided)):
-                        yield from sources(inner)  # type: ignore[arg-type]
+        case _:
+            for inner in _operands(expr):
+                yield from sources(inner)
+
+
+def holds(expr: Expr, kind: type) -> bool:
+    """Whether an expression of a kind stands anywhere in one."""
+    return isinstance(expr, kind) or any(holds(inner, kind) for inner in _operands(expr))
+
+
+def _operands(expr: Expr) -> Iterator[Expr]:
+    """The expressions that stand in one."""
+    for field in fields(expr) if is_dataclass(expr) else ():
+        value = getattr(expr, field.name)
+        for inner in value if isinstance(value, tuple) else (value,):
+            if is_dataclass(inner) or isinstance(inner, (Source, Strided)):
+                yield inner  # type: ignore[misc]
