@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import lora_convert
-from generation import compact_fields, pipeline_fields, prune_fields
+from generation import compact_fields, delta_fields, pipeline_fields, prune_fields
 from generation.markdown import check_same, page, table
 from generation.space_fields import space_section
 from lora_convert.adapter import ScaleSource
@@ -101,6 +101,7 @@ def json_page() -> str:
     check_same("JSON fields", MEANINGS, known)
     printed = pipeline_fields.Printed()
     pruned = prune_fields.Printed(str(EXAMPLE.parents[2]))
+    deltas = delta_fields.Printed(str(EXAMPLE), planned)
     return page(
         "JSON",
         "With `--json` every command prints one object on one line of stdout, for each source of"
@@ -114,6 +115,9 @@ def json_page() -> str:
         + "\n\nOf several sources one that fails gives `path` and `error` alone.\n\nKinds of losses: "
         + ", ".join(f"`{kind}`" for kind in get_args(LossKind))
         + ".",
+        "## resize, scale, bake, select, drop\n\nThe fields of"
+        " [convert](#convert-to-diffusers-to-peft-to-kohya), and where ranks are lowered:\n\n"
+        + _fields(deltas.resized, delta_fields.RESIZED),
         "## verify\n\n" + _fields(compared),
         "## pipeline\n\n" + _fields(printed.pipeline, pipeline_fields.MEANINGS),
         "## batch\n\n"

@@ -14,6 +14,8 @@ from lora_convert.tensors.expr import (
     Contracted,
     Cut,
     Directed,
+    Dropped,
+    Elected,
     Expr,
     Held,
     Padded,
@@ -26,7 +28,6 @@ from lora_convert.tensors.expr import (
     Times,
     Zeros,
 )
-from lora_convert.tensors.pruning import Dropped, Elected, pruned
 from lora_convert.tensors.ranges import Range, pieces
 from lora_convert.tensors.source import Source, Strided
 
@@ -123,6 +124,8 @@ def evaluate(expr: Expr, read: Read) -> Array:
 
             return factor_of(expr, read).astype(numpy_dtype(expr.dtype), copy=False)
         case Elected() | Dropped():
+            from lora_convert.tensors.pruning import pruned
+
             return pruned(expr, read).astype(numpy_dtype(expr.dtype), copy=False)
 
 

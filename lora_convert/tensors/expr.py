@@ -7,13 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from lora_convert.tensors.dtypes import common
 from lora_convert.tensors.source import Source, Strided
-
-if TYPE_CHECKING:
-    from lora_convert.tensors.pruning import Dropped, Elected
 
 Shape: TypeAlias = tuple[int, ...]
 
@@ -257,6 +254,40 @@ class Cut:
         if self.side == "up":
             return (self.of.shape[0], self.rank)
         return (self.rank, prod(self.of.shape[1:]))
+
+
+@dataclass(frozen=True)
+class Elected:
+    """The mean of those elements of several ΔWs that have the elected sign (TIES)."""
+
+    parts: tuple[Expr, ...]
+    density: float
+    """Share of each ΔW's elements, the largest, that is kept."""
+
+    @property
+    def dtype(self) -> str:
+        return "F64"
+
+    @property
+    def shape(self) -> Shape:
+        return self.parts[0].shape
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """A ΔW of which a share of the elements is kept at random, divided by that share (DARE)."""
+
+    of: Expr
+    density: float
+    seed: tuple[int, ...]
+
+    @property
+    def dtype(self) -> str:
+        return "F64"
+
+    @property
+    def shape(self) -> Shape:
+        return self.of.shape
 
 
 Expr: TypeAlias = (

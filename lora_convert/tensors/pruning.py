@@ -7,50 +7,20 @@ dropped at random and the rest made larger by as much (arXiv 2311.03099).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from lora_convert.tensors.evaluate import evaluate
+from lora_convert.tensors.expr import Dropped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from lora_convert.tensors.evaluate import Array, Read
-    from lora_convert.tensors.expr import Expr, Shape
-
-
-@dataclass(frozen=True)
-class Elected:
-    """The mean of those elements of several changes that have the elected sign."""
-
-    parts: tuple[Expr, ...]
-    density: float
-    """Share of each change's elements, the largest, that is kept."""
-
-    dtype = "F64"
-
-    @property
-    def shape(self) -> Shape:
-        """That of each part."""
-        return self.parts[0].shape
-
-
-@dataclass(frozen=True)
-class Dropped:
-    """A change of which a share of the elements is kept at random, divided by that share."""
-
-    of: Expr
-    density: float
-    seed: tuple[int, ...]
-
-    dtype = "F64"
-
-    @property
-    def shape(self) -> Shape:
-        """As it was."""
-        return self.of.shape
+    from lora_convert.tensors.expr import Elected, Expr, Shape
 
 
 def pruned(expr: Elected | Dropped, read: Read) -> Array:
-    """The tensor that an expression of this module stands for."""
+    """The tensor that an expression of TIES or DARE stands for."""
     if isinstance(expr, Dropped):
         return _dropped(expr, read)
     kept = (_largest(_values(part, read), expr.density) for part in expr.parts)
@@ -58,8 +28,6 @@ def pruned(expr: Elected | Dropped, read: Read) -> Array:
 
 
 def _values(of: Expr, read: Read) -> Array:
-    from lora_convert.tensors.evaluate import evaluate
-
     return evaluate(of, read).astype("float64")
 
 
