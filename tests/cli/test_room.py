@@ -34,6 +34,11 @@ WRITING = {
     "merge": Writing(
         "merge run@500 --into base/unet/diffusion_pytorch_model.safetensors -o new.safetensors"
     ),
+    "resize": Writing("resize run@500 --rank 1"),
+    "scale": Writing("scale run@500 --scale 0.5"),
+    "bake": Writing("bake run@500"),
+    "select": Writing("select run@500 --modules *attn1*"),
+    "drop": Writing("drop run@500 --modules *attn1*"),
     "batch": Writing("batch run"),
     "compact": Writing("compact wrapped --yes"),
     "restore": Writing("restore compacted --yes"),
