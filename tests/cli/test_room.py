@@ -38,7 +38,7 @@ WRITING = {
     "scale": Writing("scale run@500 --scale 0.5"),
     "bake": Writing("bake run@500"),
     "select": Writing("select run@500 --modules *attn1*"),
-    "drop": Writing("drop run@500 --modules *attn1*"),
+    "drop": Writing("drop run@500 --modules *to_q"),
     "batch": Writing("batch run"),
     "compact": Writing("compact wrapped --yes"),
     "restore": Writing("restore compacted --yes"),
