@@ -158,13 +158,14 @@ class Sign(NamedTuple):
     """Something that tells this architecture from others with the same names.
 
     ``module`` is a pattern in Diffusers' names. ``inputs`` are the widths that a module's ``down`` may
-    expect, ``blocks`` the numbers of them there may be: one of each model of a family, only where a
-    file shows it. A sign breaks ties; it never refuses.
+    expect, ``blocks`` the numbers of them there may be, ``growths`` what their rows may be over their
+    width: one of each model of a family, only where a file shows it. A sign breaks ties; it never refuses.
     """
 
     module: str
     inputs: tuple[int, ...] = ()
     blocks: tuple[int, ...] = ()
+    growths: tuple[float, ...] = ()
 
 
 def width(module: str, *inputs: int) -> Sign:
@@ -175,6 +176,11 @@ def width(module: str, *inputs: int) -> Sign:
 def depth(module: str, *counts: int) -> Sign:
     """There are `counts` blocks ``module``, one of these in each model; the last ``{}`` is their number."""
     return Sign(module, blocks=counts)
+
+
+def growth(module: str, *ratios: float) -> Sign:
+    """`module` has `ratios` times as many rows as features, one of these in each model of the family."""
+    return Sign(module, growths=ratios)
 
 
 class Component:

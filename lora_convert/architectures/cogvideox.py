@@ -12,6 +12,7 @@ from lora_convert.architectures._vocabulary import (
     Component,
     depth,
     fused,
+    growth,
     nested,
     same,
     shuffled,
@@ -41,6 +42,10 @@ COGVIDEOX = Architecture(
             same(    "proj_out",                                "mixins.final_layer.linear"),
         )),
     ),
-    signs=(width("transformer_blocks.{}.attn1.to_q", 1920, 3072), depth("transformer_blocks.{}", 30, 42)),
+    signs=(
+        width("transformer_blocks.{}.attn1.to_q", 1920, 3072),
+        growth("transformer_blocks.{}.ff.net.0.proj", 4),
+        depth("transformer_blocks.{}", 30, 42),
+    ),
     own=("patch_embed.text_proj", "time_embedding.", "mixins.", "transformer.layers."),
 )

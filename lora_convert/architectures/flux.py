@@ -8,6 +8,7 @@ from lora_convert.architectures._vocabulary import (
     Component,
     depth,
     fused,
+    growth,
     same,
     swapped,
     width,
@@ -57,6 +58,9 @@ FLUX = Architecture(
     signs=(
         width("transformer_blocks.{}.attn.to_q", 3072),
         width("transformer_blocks.{}.attn.to_out.0", 3072),
+        growth("transformer_blocks.{}.ff.net.0.proj", 4),
+        growth("single_transformer_blocks.{}.proj_mlp", 4),
+        growth("single_transformer_blocks.{}.proj_out", 0.2),
         depth("transformer_blocks.{}", 19),
         depth("single_transformer_blocks.{}", 38),
     ),

@@ -7,6 +7,7 @@ from lora_convert.architectures._vocabulary import (
     Component,
     depth,
     fused,
+    growth,
     nested,
     same,
     swapped,
@@ -43,6 +44,9 @@ FLUX2 = Architecture(
     signs=(
         width("transformer_blocks.{}.attn.to_q", 6144, 4096, 3072),
         width("transformer_blocks.{}.attn.to_out.0", 6144, 4096, 3072),
+        growth("transformer_blocks.{}.ff.linear_in", 6),
+        growth("single_transformer_blocks.{}.attn.to_qkv_mlp_proj", 9),
+        growth("single_transformer_blocks.{}.attn.to_out", 0.25),
         depth("transformer_blocks.{}", 8, 5),
         depth("single_transformer_blocks.{}", 48, 24, 20),
     ),

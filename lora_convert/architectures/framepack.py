@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lora_convert.architectures._vocabulary import Architecture, Component, alike, depth
+from lora_convert.architectures._vocabulary import Architecture, Component, alike, depth, width
 
 FRAMEPACK = Architecture(
     name="framepack",
@@ -29,6 +29,11 @@ FRAMEPACK = Architecture(
             ),
         )),
     ),
-    signs=(depth("transformer_blocks.{}", 20), depth("single_transformer_blocks.{}", 40)),
+    signs=(
+        width("transformer_blocks.{}.attn.to_q", 3072),
+        width("single_transformer_blocks.{}.attn.to_q", 3072),
+        depth("transformer_blocks.{}", 20),
+        depth("single_transformer_blocks.{}", 40),
+    ),
     own=("clean_x_embedder.", "image_projection."),
 )

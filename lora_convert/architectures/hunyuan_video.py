@@ -80,6 +80,7 @@ HUNYUAN_VIDEO = Architecture(
     ),
     signs=(
         width("transformer_blocks.{}.attn.to_q", 3072),
+        width("single_transformer_blocks.{}.attn.to_q", 3072),
         depth("transformer_blocks.{}", 20),
         depth("single_transformer_blocks.{}", 40),
     ),

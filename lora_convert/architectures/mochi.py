@@ -7,6 +7,7 @@ from lora_convert.architectures._vocabulary import (
     Component,
     depth,
     fused,
+    growth,
     nested,
     same,
     swapped,
@@ -46,6 +47,7 @@ MOCHI = Architecture(
     signs=(
         width("transformer_blocks.{}.attn1.to_q", 3072),
         width("transformer_blocks.{}.attn1.add_q_proj", 1536),
+        growth("transformer_blocks.{}.ff.net.0.proj", 16 / 3),
         depth("transformer_blocks.{}", 48),
     ),
     own=(

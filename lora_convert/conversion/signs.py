@@ -27,8 +27,10 @@ def evidence(
     """
     if architecture is None:
         return 0, 0, 0
-    downs = [one for one in shown if one.recipe.role == "down" and one.recipe.entry]
-    verdicts = [_verdict(sign, header, downs) for sign in architecture.signs]
+    found = list(shown)
+    downs = [one for one in found if one.recipe.role == "down" and one.recipe.entry]
+    ups = [one for one in found if one.recipe.role == "up" and one.recipe.entry]
+    verdicts = [_verdict(sign, header, downs, ups) for sign in architecture.signs]
     odd = sum(_odd_shapes(one.recipe.entry, header, one.members) for one in downs)
     return -verdicts.count(False), verdicts.count(True), -odd
 
@@ -54,30 +56,51 @@ def _names(recipe: Recipe) -> tuple[str, ...]:
     return names if entry.namespace in AUTHORS else names[entry.member : entry.member + 1]
 
 
-def _verdict(sign: Sign, header: Header, downs: Iterable[Shown]) -> bool | None:
+def _verdict(
+    sign: Sign, header: Header, downs: Iterable[Shown], ups: Iterable[Shown]
+) -> bool | None:
     """Whether a sign holds; None where the modules present do not tell."""
-    if sign.inputs:
+    if sign.inputs or sign.growths:
         widths = {
             shape[1] if len(shape) > 1 else 0
             for one in downs
             if sign.module in _names(one.recipe)
             for shape in {header.tensors[key].shape for key, _ in one.members}
         }
-        return len(widths) == 1 and widths <= {*sign.inputs} if widths - {0} else None
+        if not widths - {0}:
+            return None
+        if sign.inputs:
+            return len(widths) == 1 and widths <= {*sign.inputs}
+        heights = _heights(sign.module, header, ups)
+        return {height / width for height in heights for width in widths} <= {*sign.growths}
     place, inside = sign.module.count("{}") - 1, f"{sign.module}."
-    deepest = max(
-        (
-            int(number) + 1
-            for one in downs
-            if any(name.startswith(inside) for name in _names(one.recipe))
-            for number in {digits[one.recipe.wild[place]] for _, digits in one.members}
-            if len(number) <= _MOST_DIGITS
-        ),
-        default=0,
-    )
-    if deepest > max(sign.blocks):
+    blocks = {
+        int(number)
+        for one in downs
+        if any(name.startswith(inside) for name in _names(one.recipe))
+        for number in {digits[one.recipe.wild[place]] for _, digits in one.members}
+        if len(number) <= _MOST_DIGITS
+    }
+    if max(blocks, default=0) >= max(sign.blocks):
         return False
-    return True if deepest in sign.blocks else None
+    # some blocks of a deeper model end anywhere
+    return True if len(blocks) in sign.blocks and len(blocks) == max(blocks) + 1 else None
+
+
+def _heights(module: str, header: Header, ups: Iterable[Shown]) -> set[float]:
+    """Rows of a Diffusers module, which may be a part of what a file has."""
+    heights = set()
+    for one in ups:
+        entry, names = one.recipe.entry, _names(one.recipe)
+        if entry is None or module not in names:
+            continue
+        chunks, parts = 1, 1
+        if len(names) > 1:
+            chunks = len(entry.row.chunks[names.index(module)])
+            parts = len(entry.row.order)
+        rows = {header.tensors[key].shape[0] for key, _ in one.members if header.tensors[key].shape}
+        heights |= {height * chunks / parts for height in rows}
+    return heights
 
 
 def _odd_shapes(entry: Entry | None, header: Header, members: Members) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lora_convert.architectures import Architecture, Component
-from lora_convert.architectures._vocabulary import alike, depth, width
+from lora_convert.architectures._vocabulary import alike, depth, fused, growth, width
 from lora_convert.conversion.census import groups_of
 from lora_convert.conversion.recipes import Shown
 from lora_convert.conversion.signs import evidence, names_itself
@@ -39,7 +39,8 @@ def file_of(*modules: tuple[str, int]) -> tuple[Header, list[Shown]]:
     ("modules", "broken", "held"),
     [
         ([("blocks.0.query", 8), ("blocks.1.query", 8)], 0, 2),
-        ([("blocks.0.query", 16), ("blocks.3.query", 16)], 0, 2),
+        ([(f"blocks.{block}.query", 16) for block in range(4)], 0, 2),
+        ([("blocks.0.query", 16), ("blocks.3.query", 16)], 0, 1),  # of a deeper model, perhaps
         ([("blocks.0.query", 8), ("blocks.2.query", 8)], 0, 1),  # some of four blocks
         ([("blocks.0.query", 8), ("blocks.1.query", 16)], 1, 1),  # of no one model
         ([("blocks.0.query", 12), ("blocks.4.query", 12)], 2, 0),
@@ -56,3 +57,29 @@ def test_names_of_its_own_inside_blocks() -> None:
     assert names_itself(FAMILY, *file_of(("blocks.7.audio.gate", 3)))
     assert not names_itself(FAMILY, *file_of(("blocks.7.key", 3)))
     assert not names_itself(FAMILY, *file_of(("blocks.7.query", 8)))  # no model is so deep
+
+
+@pytest.mark.parametrize(
+    ("native", "rows", "broken", "held"),
+    [("gate_up", 8 * 6, 0, 1), ("gate_up", 8 * 4, 1, 0), ("down", 8 * 3, 0, 0)],
+)
+def test_rows_over_features(native: str, rows: int, broken: int, held: int) -> None:
+    """Of a part of a fused module too."""
+    table = FAMILY._replace(
+        components=(
+            Component(
+                "transformer",
+                (fused("blocks.{}.gate", "blocks.{}.up", into="b.{}.gate_up"), *alike("b.{}.down")),
+            ),
+        ),
+        signs=(growth("blocks.{}.up", 3),),
+    )
+    name = f"transformer.b.0.{native}"
+    tensors = {
+        f"{name}.lora_A.weight": Source(0, name, "F32", (1, 8), 0, 32),
+        f"{name}.lora_B.weight": Source(0, name, "F32", (rows, 1), 0, 4 * rows),
+    }
+    bound = Spelling(FORMATS["diffusers"], table)
+    groups = groups_of(tuple(tensors))
+    shown = [one for group in groups for one in bound.recipes(group.text).used_by(group.members)]
+    assert evidence(table, Header(tensors, {}, {}), shown)[:2] == (-broken, held)
