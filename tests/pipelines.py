@@ -31,10 +31,12 @@ LARGE = 600
 """Side of a matrix whose file is large enough to be shared."""
 
 
-def component(name: str, *, width: int = 8, dtype: str = "float32") -> dict[str, np.ndarray]:
+def component(
+    name: str, *, width: int = 8, dtype: str = "float32", large: int = LARGE
+) -> dict[str, np.ndarray]:
     """A component's weights; what no adapter touches is as large as is shared."""
     rng = np.random.default_rng(len(name))
-    shapes = {"rest.weight": (LARGE, LARGE)}
+    shapes = {"rest.weight": (large, large)}
     if name == "unet":
         shapes |= {f"{module}.weight": (width, width) for module in NAMES}
         shapes |= {"conv_in.bias": (width,)}

@@ -23,6 +23,7 @@ from lora_convert.operations.frozen import (
     of_file,
 )
 from lora_convert.operations.homes import Home, home_of
+from lora_convert.operations.interrupted import finish, was_interrupted
 from lora_convert.operations.laying_out import laid_out
 from lora_convert.operations.opening import open_adapter
 from lora_convert.operations.sharing import BASES
@@ -97,12 +98,13 @@ class CompactPlan(NamedTuple):
         A file goes once what is left has rebuilt every byte of it, and is on the disk. Errors as of
         `reserved`, before anything is done, and NotEnoughSpaceError where bases and adapters do not fit.
         """
-        if not self.size:
+        if not self.size and not was_interrupted(self.home.path):
             yield from self.items
             return
         kept = max((item.kept for item in self.items if item.status == "planned"), default=0)
         check_space(self.home.path, self.added + kept)
         with self.home.reserved(force=force):
+            finish(self.home.path)
             for item in self.items:
                 yield compacted(self, item, progress) if item.status == "planned" else item
 

@@ -16,6 +16,7 @@ from lora_convert.operations.frozen import (
     frozen_of,
     of_file,
 )
+from lora_convert.operations.interrupted import COMMAND, REPLACED
 from lora_convert.operations.laying_out import laid_out
 from lora_convert.operations.opening import open_adapter
 from lora_convert.operations.sharing import BASES, TRASH
@@ -74,7 +75,7 @@ class _Compaction(NamedTuple):
             kept = self._with_any(own)
         self.opened.checkpoint.check_unchanged()
         state = self.plan.states[self.item.path]
-        self._take({self.item.path: state}, "compacted", for_good=True)
+        self._take({self.item.path: state}, REPLACED, for_good=True)
         return kept
 
     def _finished_before(self) -> int:
@@ -149,7 +150,7 @@ class _Compaction(NamedTuple):
         home = os.path.realpath(self.plan.home.path)
         names = {os.path.relpath(os.path.realpath(path), home): s for path, s in paths.items()}
         ours = Trash(home, TRASH)
-        item = ours.put(names, why=why, command="compact")
+        item = ours.put(names, why=why, command=COMMAND)
         if for_good:
             ours.empty([item.id])
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 from lora_convert.errors import InputError, LoraConvertError
 from lora_convert.operations.bases import located
 from lora_convert.operations.homes import home_of
+from lora_convert.operations.interrupted import finish
 from lora_convert.operations.sharing import BASES, TRASH
 from lora_convert.storage.atomic import check_space
 from lora_convert.storage.compacted import recipe_of
@@ -68,6 +69,7 @@ class RestorePlan(NamedTuple):
         """
         check_space(self.home, self.size)
         with held(self.home):
+            finish(self.home)
             for item in self.items:
                 yield self._restored(item, progress)
             with suppress(InputError):  # a recipe is broken: what it needs is not known

@@ -45,26 +45,31 @@ def problem_of(path: str, progress: Callable[[int], None] = lambda done: None) -
 
 
 def restore(path: str, progress: Callable[[int], None] = lambda done: None) -> None:
-    """Make a compacted file whole: its bytes, mode and time; recipe and adapter go after that.
+    """Make a compacted file whole: its bytes, mode and time; adapter and recipe go after that.
 
     Where the file is there already, whole, only they go. CorruptCheckpointError where what it is rebuilt
     from is gone or changed, DestinationExistsError where another file has its name.
     """
-    with closing(RebuiltFile.of(path)) as rebuilt:
-        if not _is_there(rebuilt):
+    recipe = read_recipe_of(path)
+    if not _is_there(path, recipe):
+        with closing(RebuiltFile.of(path)) as rebuilt:
             _write(rebuilt, progress)
-        for name in (recipe_of(path), *rebuilt.beside):
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(name)
+    beside = [os.path.join(os.path.dirname(path), part.beside) for part in recipe.parts]
+    for name in (
+        *filter(os.path.isfile, beside),
+        recipe_of(path),
+    ):  # while that is there, all is known
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)
     sync_folder(os.path.dirname(path))
 
 
-def _is_there(rebuilt: RebuiltFile) -> bool:
+def _is_there(path: str, recipe: Recipe) -> bool:
     """Whether a run that was killed, or a copy, has brought the file back already."""
-    if not os.path.isfile(rebuilt.path) or os.path.getsize(rebuilt.path) != rebuilt.size:
+    if not os.path.isfile(path) or os.path.getsize(path) != recipe.size:
         return False
-    with closing(SourceFile(rebuilt.path)) as file:
-        return hash_of(file) == rebuilt.digest
+    with closing(SourceFile(path)) as file:
+        return hash_of(file) == recipe.digest
 
 
 def _write(rebuilt: RebuiltFile, progress: Callable[[int], None]) -> None:

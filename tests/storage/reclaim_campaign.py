@@ -10,6 +10,7 @@ that nobody killed, and leaves nothing torn and nothing temporary. Exit code 1 w
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -21,12 +22,16 @@ from typing import NamedTuple
 
 from lora_convert.errors import LoraConvertError
 from lora_convert.operations.addresses import run_at
+from lora_convert.operations.compact_plan import plan_compact
 from lora_convert.operations.pruning import Rules, plan_prune
+from lora_convert.operations.restoring import plan_restore
 from lora_convert.operations.sharing import TRASH
 from lora_convert.operations.trashing import empty, trash_of, trashed, undo
 from lora_convert.storage.leftovers import is_temporary
 from lora_convert.storage.locks import LOCK
+from lora_convert.storage.store import KNOWN
 from tests.operations.run_examples import checkpoint, touch
+from tests.pipelines import write_base, write_wrapped, write_wrapped_run
 from tests.storage import kills
 from tests.storage.forking import Moment, calls_of, killed_at
 
@@ -76,6 +81,47 @@ def _empty_all(run: Path) -> None:
     empty(str(run), [one.item.id for one in trashed(str(run))])
 
 
+def _wrapped(run: Path) -> None:
+    """Whole wrapped models, of a base that the run names."""
+    base = run.parent / "base"
+    if not base.exists():
+        write_base(base, large=40)
+    write_wrapped_run(run, base, base, (500, 1000))
+
+
+def _of_unknown_base(run: Path) -> None:
+    _wrapped(run)
+    touch(run / "run.json", '{"state": "finished"}')
+
+
+def _compacted(run: Path) -> None:
+    _wrapped(run)
+    _compact(run)
+
+
+def _trained_again(run: Path) -> None:
+    """Compacted, and then training wrote one of the steps anew."""
+    _compacted(run)
+    write_wrapped(run / "checkpoints/checkpoint-500", run.parent / "base", 7)
+
+
+def _compact(run: Path) -> None:
+    for _ in plan_compact(str(run)).apply(force=True):
+        pass
+
+
+def _restore(run: Path) -> None:
+    for _ in plan_restore(str(run)).apply():
+        pass
+
+
+def _all_whole(run: Path) -> None:
+    """Finish what was begun, and bring everything back."""
+    _compact(run)
+    _restore(run)
+    _undo_all(run)
+
+
 class Scenario(NamedTuple):
     """A run, and a command that takes something from it, or gives it back."""
 
@@ -102,6 +148,10 @@ SCENARIOS = (
             ("checkpoints/checkpoint-200", "checkpoint_loras/checkpoint-200"),
         ),
     ),
+    Scenario("compact", _wrapped, _compact, _all_whole),
+    Scenario("compact, base unknown", _of_unknown_base, _compact, _all_whole),
+    Scenario("compact, trained again", _trained_again, _compact, _all_whole),
+    Scenario("restore", _compacted, _restore, _all_whole),
 )
 
 
@@ -190,8 +240,9 @@ def contents(run: Path) -> dict[str, str]:
             path = Path(folder, name)
             if path.is_symlink():
                 found[str(path.relative_to(run))] = f"-> {path.readlink()}"
-            elif path.is_file() and name != LOCK:
-                found[str(path.relative_to(run))] = path.read_text()
+            elif path.is_file() and name not in {LOCK, KNOWN}:
+                digest = hashlib.sha256(path.read_bytes()).hexdigest()
+                found[str(path.relative_to(run))] = digest
     return found
 
 
