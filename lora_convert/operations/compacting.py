@@ -31,6 +31,7 @@ from lora_convert.storage.compacting import (
 from lora_convert.storage.identity import State, state_of
 from lora_convert.storage.rebuilt import RebuiltFile
 from lora_convert.storage.recipes import Part
+from lora_convert.storage.restoring import is_whole
 from lora_convert.storage.store import put_file, put_written
 from lora_convert.storage.trash import Trash
 from lora_convert.storage.writer import write_tensor_file
@@ -89,6 +90,9 @@ class _Compaction(NamedTuple):
             source = self.opened.checkpoint.files[self.number]
             if first_difference(rebuilt, source, self.progress) is None:
                 return sum(map(os.path.getsize, [recipe, *adapters]))
+        if is_whole(self.item.path):  # restored; only its adapter was still taken away
+            os.unlink(recipe)
+            return 0
         stale = {path: state_of(path) for path in [recipe, *adapters]}
         self._take(stale, "of an older file of this name", for_good=False)
         return 0

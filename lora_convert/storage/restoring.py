@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Collection, Iterator
 from contextlib import closing
 
-from lora_convert.errors import CorruptCheckpointError, InputError
+from lora_convert.errors import CorruptCheckpointError, InputError, OutputError
 from lora_convert.storage.atomic import check_space, staged_file, sync, sync_folder
 from lora_convert.storage.compacted import BASES, RECIPE, before, recipe_of
 from lora_convert.storage.files import BLOCK, SourceFile
@@ -51,7 +51,7 @@ def restore(path: str, progress: Callable[[int], None] = lambda done: None) -> N
     from is gone or changed, DestinationExistsError where another file has its name.
     """
     recipe = read_recipe_of(path)
-    if not _is_there(path, recipe):
+    if not is_whole(path):
         with closing(RebuiltFile.of(path)) as rebuilt:
             _write(rebuilt, progress)
     beside = [os.path.join(os.path.dirname(path), part.beside) for part in recipe.parts]
@@ -59,13 +59,16 @@ def restore(path: str, progress: Callable[[int], None] = lambda done: None) -> N
         *filter(os.path.isfile, beside),
         recipe_of(path),
     ):  # while that is there, all is known
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(name)
+        _remove(name)
     sync_folder(os.path.dirname(path))
 
 
-def _is_there(path: str, recipe: Recipe) -> bool:
-    """Whether a run that was killed, or a copy, has brought the file back already."""
+def is_whole(path: str) -> bool:
+    """Whether a file is there that its recipe stands for: a run was killed, or it was copied back.
+
+    Errors as of `read_recipe_of`.
+    """
+    recipe = read_recipe_of(path)
     if not os.path.isfile(path) or os.path.getsize(path) != recipe.size:
         return False
     with closing(SourceFile(path)) as file:
@@ -99,9 +102,21 @@ def _write(rebuilt: RebuiltFile, progress: Callable[[int], None]) -> None:
 def sweep(folder: str, needed: Collection[str]) -> None:
     """Remove from a store of bases what no recipe needs any more, and the store where nothing is left."""
     for entry in unused(folder, needed):
-        os.unlink(entry.path)
+        _remove(entry.path)
     if not entries(folder):
         with contextlib.suppress(OSError):  # not there, or with something in it that is not ours
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(os.path.join(folder, KNOWN))
+            _remove(os.path.join(folder, KNOWN))
             os.rmdir(folder)
+
+
+def _remove(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise OutputError(
+            f"{path}: cannot be removed: {error.strerror}",
+            why="what it stood for is restored, and whole",
+            hint="run the command again",
+        ) from error

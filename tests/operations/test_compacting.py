@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +15,12 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from lora_convert.cli._app import main
+from lora_convert.errors import LoraConvertError
 from lora_convert.operations.compact_plan import plan_compact
 from lora_convert.operations.restoring import plan_restore
 from lora_convert.storage.compacted import BASES
 from tests.pipelines import WEIGHTS, contents, tree, wrapped, write_base, write_wrapped_run
+from tests.storage.faults import failing
 
 STEPS = (500, 1000, 1500)
 
@@ -382,3 +386,89 @@ def test_the_adapter_is_one_that_others_load(run: Path) -> None:
     adapter = load_file(run / "checkpoints/checkpoint-500/model.adapter.safetensors")
     assert adapter.keys() == {name for name in whole if "lora_" in name}
     assert all(np.array_equal(adapter[name], whole[name]) for name in adapter)
+
+
+def failing_calls() -> list[str]:
+    calls = ["pwrite", "fsync", "open", "rename", "unlink", "mkdir", "copy_file_range", "utime"]
+    return [name for name in calls if hasattr(os, name)]
+
+
+@pytest.mark.parametrize("call", failing_calls())
+def test_a_disk_that_fails_costs_nothing(tmp_path: Path, base: Path, call: str) -> None:
+    """Each writing call fails once, with all that follow; then the disk is well again."""
+    run = write_wrapped_run(tmp_path / "run", base, base, (500,))
+    before = digests(run)
+    for after in range(40):
+        with failing(call, errno.ENOSPC, after) as count:
+            try:
+                compacted = [item.status for item in plan_compact(str(run)).apply(force=True)]
+            except LoraConvertError:
+                compacted = []
+        with failing(call, errno.EIO, after) as count_of_restore, suppress(LoraConvertError):
+            [*plan_restore(str(run)).apply()]
+        [*plan_compact(str(run)).apply(force=True)]
+        assert [one.status for one in plan_restore(str(run)).apply()] == ["restored"]
+        assert digests(run) == before, (call, after)
+        assert {entry.name for entry in run.iterdir()} == {"checkpoints", "run.json"}
+        if max(count[0], count_of_restore[0]) <= after:
+            break
+    else:
+        pytest.fail("it did not end")
+    assert compacted == ["compacted"]
+
+
+class Meddler:
+    """Something that happens to a file once most of it has been compared."""
+
+    def __init__(self, size: int, act: Callable[[], object]) -> None:
+        self.left = size - 1
+        self.act = act
+
+    def __call__(self, done: int) -> None:
+        before, self.left = self.left, self.left - done
+        if before >= 0 > self.left:
+            self.act()
+
+
+def replaced(path: Path, data: bytes, times: os.stat_result) -> None:
+    other = path.with_name("other")
+    other.write_bytes(data)
+    os.utime(other, ns=(times.st_atime_ns, times.st_mtime_ns))
+    other.replace(path)
+
+
+def written(path: Path, data: bytes, times: os.stat_result) -> None:
+    path.write_bytes(data)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def linked(path: Path, data: bytes, times: os.stat_result) -> None:
+    aside = path.parent.parent / "aside"
+    path.rename(aside)
+    aside.write_bytes(data)
+    os.utime(aside, ns=(times.st_atime_ns, times.st_mtime_ns))
+    path.symlink_to(aside)
+
+
+def behind_a_link(path: Path, data: bytes, times: os.stat_result) -> None:
+    aside = path.parent.parent / "aside"
+    path.parent.rename(aside)
+    path.parent.symlink_to(aside)
+    written(path, data, times)
+
+
+@pytest.mark.parametrize("how", [replaced, written, linked, behind_a_link])
+def test_what_changes_at_the_last_moment_stays(
+    tmp_path: Path, base: Path, how: Callable[[Path, bytes, os.stat_result], None]
+) -> None:
+    """Same length, same time: another file, other bytes, a link, or a folder that became one."""
+    run = write_wrapped_run(tmp_path / "run", base, base, (500,))
+    path = run / "checkpoints/checkpoint-500/model.safetensors"
+    data, times = bytearray(path.read_bytes()), path.stat()
+    data[-1] ^= 1
+    plan = plan_compact(str(run))
+    meddler = Meddler(plan.size, lambda: how(path, bytes(data), times))
+    (item,) = plan.apply(meddler)
+    assert meddler.left < 0
+    assert item.status == "left", item
+    assert path.read_bytes() == data
