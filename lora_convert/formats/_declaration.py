@@ -68,6 +68,8 @@ class Format(NamedTuple):
     """Written instead in a text encoder none of whose attention is adapted."""
     unread: Mapping[str, tuple[str, ...]] = {}
     """By architecture: components that the format's own reader never loads."""
+    advice: Mapping[str, str] = {}
+    """By component: what whoever loads the output needs to be told."""
     variations: tuple[Variation, ...] = ()
     metadata: Callable[[MetadataOf], Mapping[str, str]] | None = None
     """The format's own file metadata."""

@@ -83,8 +83,9 @@ def _with_value(name: str, value: object) -> str:
 
 def reader_notes(fitted: Adapter, format_: Format) -> list[str]:
     """What a format's readers need to be told."""
+    notes = [format_.advice[name] for name in fitted.components if name in format_.advice]
     if format_.namespace == "model" and "text_encoder" in fitted.components:
-        return [
+        notes.append(
             "text encoder names are those of transformers 5; transformers 4 wants text_model. before them"
-        ]
-    return []
+        )
+    return notes

@@ -14,6 +14,7 @@ import random
 import shutil
 import warnings
 from datetime import UTC, datetime
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +53,7 @@ def build(folder: Path) -> None:
         {**converted, "unet.mid_block.mystery": np.zeros(4, np.float32)},
     )
     _save(folder / "text-encoders.safetensors", _text_encoders())
+    _save(folder / "wan-low-noise.safetensors", _wan())
     broken = folder / "broken.safetensors"
     broken.write_bytes((folder / "converted.safetensors").read_bytes()[:5000])
     pointer = (
@@ -67,6 +69,18 @@ def build(folder: Path) -> None:
     _build_runs(folder / "outputs", folder / "adapter", folder / "style.safetensors")
     build_bases(folder / "models", TINY_RUN / CHECKPOINT / "model.safetensors")
     _build_wrapped_run(folder / "outputs" / "boots", Path(source))
+
+
+def _wan() -> dict[str, np.ndarray]:
+    """What musubi-tuner writes of Wan's attention, two blocks deep."""
+    rng = np.random.default_rng(0)
+    found = {}
+    for block, part in product(range(2), "qkvo"):
+        module = f"lora_unet_blocks_{block}_self_attn_{part}"
+        found[f"{module}.lora_down.weight"] = rng.standard_normal((4, 16), np.float32)
+        found[f"{module}.lora_up.weight"] = rng.standard_normal((16, 4), np.float32)
+        found[f"{module}.alpha"] = np.float32(2.0)
+    return found
 
 
 def _build_trouble(

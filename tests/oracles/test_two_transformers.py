@@ -66,7 +66,7 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize("middle", ["kohya", "diffusers", "accelerate"])
 def test_the_second_is_loaded_into_the_second(
-    middle: str, wan: WanPipeline, tmp_path: Path
+    middle: str, wan: WanPipeline, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     wanted = trained(wan.transformer_2, tmp_path / "trained")
     between = lc.convert(
@@ -82,6 +82,7 @@ def test_the_second_is_loaded_into_the_second(
     with pytest.raises(SystemExit) as ended:
         main([*command, "-o", str(output), "--force"])
     assert not ended.value.code
+    assert "load_into_transformer_2=True" in capsys.readouterr().err
     assert all(name.startswith("transformer.") for name in load_file(output))
     wan.load_lora_weights(str(output), load_into_transformer_2=True)
     assert farthest(added("transformer_2", wan.transformer_2), wanted) == 0
