@@ -26,7 +26,7 @@ from lora_convert.storage.folders import INDEX_NAME
 if TYPE_CHECKING:
     from lora_convert.operations.runs import Run
     from lora_convert.operations.weight_kinds import WeightKinds
-from lora_convert.storage.disk_usage import Folder
+    from lora_convert.storage.disk_usage import Folder
 
 LARGE = 1 << 20
 """Bytes from which on files are compared with others."""
