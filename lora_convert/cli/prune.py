@@ -67,6 +67,11 @@ def prune(
     from lora_convert.operations.idle import check_idle
     from lora_convert.operations.pruning import Rules, plan_prune
 
+    if not any(rules.values()):
+        raise click.UsageError(
+            "nothing says what is to go: give for example --keep-best 3 --keep-last 1,"
+            " or --drop-resume-state, or --unused"
+        )
     out = Output(json=as_json, quiet=quiet)
     plan = plan_prune(run_at(run), Rules(**rules))
     if not as_json:
