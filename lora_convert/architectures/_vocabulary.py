@@ -189,12 +189,21 @@ class Component:
     ``width``, the features that attention takes, tells components with the same names apart.
     """
 
-    __slots__ = ("_rows", "name", "width", "written")
+    __slots__ = ("_rows", "name", "slices", "width", "written")
 
-    def __init__(self, name: str, written: tuple[Row, ...], *, width: int = 0) -> None:
+    def __init__(
+        self,
+        name: str,
+        written: tuple[Row, ...],
+        *,
+        width: int = 0,
+        slices: tuple[Row, ...] = (),
+    ) -> None:
         self.name = name
         self.width = width
         self.written = written
+        self.slices = slices
+        """Parts of fused modules that some tools have a name for: read, never written."""
         self._rows: tuple[Row, ...] = ()
 
     @property
@@ -206,7 +215,7 @@ class Component:
 
     def named(self, name: str) -> Component:
         """The same model in another place."""
-        return Component(name, self.written, width=self.width)
+        return Component(name, self.written, width=self.width, slices=self.slices)
 
 
 class Architecture(NamedTuple):
@@ -264,7 +273,7 @@ def index(component: Component, separator: str) -> dict[str, tuple[Entry, ...]]:
 
 def _indexed(component: Component, separator: str) -> dict[str, tuple[Entry, ...]]:
     found: dict[str, list[Entry]] = {}
-    for row in component.rows:
+    for row in (*component.rows, *component.slices):
         for text, digits, member, namespace in _spellings(row):
             key = text.replace(".", separator)
             found.setdefault(key, []).append(Entry(component.name, row, member, namespace, digits))
@@ -279,6 +288,9 @@ def _spellings(row: Row) -> Iterator[tuple[str, Digits, int, Namespace]]:
             if pattern not in seen:
                 seen.add(pattern)
                 yield *skeleton(pattern), member, namespace
+    if len(row.diffusers) > 1:
+        for member in range(len(row.diffusers)):
+            yield *skeleton(f"{row.native}.{member}"), member, "diffusers"
 
 
 def find_all(

@@ -51,6 +51,10 @@ FLUX = Architecture(
             same(   "single_transformer_blocks.{}.norm.linear",          "single_blocks.{}.modulation.lin"),
             same(   "proj_out",                                          "final_layer.linear"),
             swapped("norm_out.linear",                                   "final_layer.adaLN_modulation.1"),
+        ), slices=(
+            fused(  "single_transformer_blocks.{}.attn.to_q",
+                    "single_transformer_blocks.{}.attn.to_k",
+                    "single_transformer_blocks.{}.attn.to_v",       into="single_blocks.{}.linear1_qkv"),
         )),
         CLIP_L,
         T5,

@@ -22,9 +22,9 @@ adapter = click.option(
 
 def format_names(context: click.Context, parameter: click.Parameter, beginning: str) -> list[str]:
     """Formats, for the shell to complete."""
-    from lora_convert.formats import FORMATS
+    from lora_convert.formats import WRITTEN
 
-    return [name for name in FORMATS if name.startswith(beginning)]
+    return [name for name in WRITTEN if name.startswith(beginning)]
 
 
 def _architecture_names(

@@ -6,7 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from lora_convert.architectures import SKELETONS, skeleton
-from lora_convert.conversion.spelling import Spelling, completed, spelling
+from lora_convert.conversion.spelling import Spelling, completed, spelling, unwrapped
 from lora_convert.formats import FORMATS
 
 if TYPE_CHECKING:
@@ -69,10 +69,19 @@ def groups_of(keys: tuple[str, ...]) -> list[Group]:
 
 
 def counts_of(groups: list[Group], architecture: str | None, *, wrapped: bool) -> list[Count]:
-    """What each format and architecture reads of the keys, the most first."""
+    """What each format and architecture reads of the keys, the most first.
+
+    Formats that are only read gather what others write, so they are asked where no other explains all.
+    """
     names: list[str | None] = [architecture] if architecture else [None, *_showing(groups)]
-    counts = []
+    counts: list[Count] = []
+    beginnings = {group.text for group in groups} | {unwrapped(group.text) for group in groups}
+    total = sum(len(group.members) for group in groups)
     for format_ in FORMATS.values():
+        whole = any(count.read + count.base == total for count in counts)
+        opens = any(text.startswith(_openings(format_.name)) for text in beginnings)
+        if not opens or (whole and not format_.written):
+            continue
         for name in names:
             count = _count(spelling(format_.name, name), groups, wrapped=wrapped)
             if count.read:
@@ -81,6 +90,12 @@ def counts_of(groups: list[Group], architecture: str | None, *, wrapped: bool) -
                 break  # what reads no names reads those of no architecture
     counts.sort(key=lambda count: (-count.read - count.base, count.spelling.architecture is None))
     return counts
+
+
+@cache
+def _openings(format_name: str) -> tuple[str, ...]:
+    """What keys of a format begin with, numbers abstracted."""
+    return tuple({skeleton(text)[0] for text in FORMATS[format_name].openings()})
 
 
 def _showing(groups: list[Group]) -> list[str]:

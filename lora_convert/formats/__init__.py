@@ -12,17 +12,36 @@ from lora_convert.formats._declaration import (
 from lora_convert.formats._foreign import known_as
 from lora_convert.formats._lora_config import LoraConfig, read_config, trainer_config, write_config
 from lora_convert.formats.accelerate import ACCELERATE
+from lora_convert.formats.comfyui import COMFYUI
 from lora_convert.formats.diffusers import DIFFUSERS
+from lora_convert.formats.dotted import DOTTED
 from lora_convert.formats.kohya import KOHYA
+from lora_convert.formats.lycoris import LYCORIS
+from lora_convert.formats.onetrainer import ONETRAINER
 from lora_convert.formats.peft import COMPONENTS, PEFT
+from lora_convert.formats.xlabs import XLABS
 
 FORMATS: dict[str, Format] = {
-    format_.name: format_ for format_ in (PEFT, ACCELERATE, DIFFUSERS, KOHYA)
+    format_.name: format_
+    for format_ in (
+        PEFT,
+        ACCELERATE,
+        DIFFUSERS,
+        KOHYA,
+        COMFYUI,
+        ONETRAINER,
+        LYCORIS,
+        DOTTED,
+        XLABS,
+    )
 }
+WRITTEN = {name: format_ for name, format_ in FORMATS.items() if format_.written}
+"""Those that are written too."""
 
 __all__ = [
     "COMPONENTS",
     "FORMATS",
+    "WRITTEN",
     "Ending",
     "Format",
     "LoraConfig",

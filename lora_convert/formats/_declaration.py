@@ -23,6 +23,8 @@ class Ending(NamedTuple):
     """Appended to what stands before `text` to give the module."""
     foreign: str = ""
     """The algorithm, where it is one known by name only."""
+    written: bool = True
+    """Whether the format's own readers understand it; else it is only read here."""
 
 
 class Variation(NamedTuple):
@@ -56,6 +58,8 @@ class Format(NamedTuple):
     """Whether each component of several has a subfolder of its own."""
     folder: bool = False
     """Whether the output is a folder rather than a file."""
+    written: bool = True
+    """Whether it is written; some are only read."""
     weights: str = ""
     """Name of the weights file where the output is a folder."""
     document: str = ""
@@ -82,6 +86,16 @@ class Format(NamedTuple):
                 merged.update(variation.prefixes)
         return merged
 
+    def openings(self) -> frozenset[str]:
+        """All that may stand before a module, whatever the architecture."""
+        if self.bare:
+            return frozenset(("",))
+        tables = (self.prefixes, *(variation.prefixes for variation in self.variations))
+        named = (prefixes for table in tables for prefixes in table.values())
+        return frozenset(
+            prefix for prefixes in (*named, self.shared_prefixes) for prefix in prefixes
+        )
+
     def namespace_for(self, architecture: str | None) -> Namespace:
         """The names written for an architecture."""
         for variation in self.variations:
@@ -89,9 +103,17 @@ class Format(NamedTuple):
                 return variation.namespace
         return self.namespace
 
+    def reads(self, role: Role) -> bool:
+        """Whether the format has a spelling for a role that is read here."""
+        return any(ending.role == role and not ending.foreign for ending in self.endings)
+
     def writes(self, role: Role) -> bool:
         """Whether the format has a spelling for a role."""
-        return any(ending.role == role and not ending.foreign for ending in self.endings)
+        return any(e.role == role and e.written and not e.foreign for e in self.endings)
+
+    def names(self, component: str, architecture: str | None) -> bool:
+        """Whether the format has names for a component."""
+        return component in self.prefixes_for(architecture)
 
 
 class MetadataOf(NamedTuple):

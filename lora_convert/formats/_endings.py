@@ -82,3 +82,19 @@ NAMED_FOREIGN = (
     Ending("modules_to_save", ".modules_to_save.{}.weight", foreign="modules_to_save"),
     Ending("modules_to_save_bias", ".modules_to_save.{}.bias", foreign="modules_to_save"),
 )
+
+BESIDE = (
+    Ending("alpha", ".alpha"),
+    Ending("scale", ".scale"),
+    Ending("magnitude", ".dora_scale"),
+    *FOREIGN,
+)
+"""What kohya, and all who followed, put beside a module's factors."""
+
+DOWN_UP = (
+    Ending("down", ".lora_down.weight"),
+    Ending("up", ".lora_up.weight"),
+    Ending("mid", ".lora_mid.weight"),
+    *BESIDE,
+)
+"""kohya's."""

@@ -18,34 +18,14 @@ class Foreign(NamedTuple):
 FOREIGN = (
     Foreign("a cloneofsimo LoRA (safeloras)", r"[a-z_]+:\d+:(up|down)$"),
     Foreign(
-        "an XLabs FLUX LoRA",
-        r"(diffusion_model\.)?(double|single)_blocks\.\d+\.processor\.(qkv|proj)_lora",
-    ),
-    Foreign(
         "a BFL control LoRA",
         r"(double|single)_blocks\.\d+\..*norm\.(query|key)_norm\.scale$",
     ),
     Foreign("a ControlNet-LLLite", r"lllite_"),
     Foreign("an SAI control LoRA", r"lora_controlnet$"),
     Foreign("a Custom Diffusion file", r".*_custom_diffusion"),
-    Foreign(
-        "a OneTrainer LoRA (lora_transformer_)",
-        r"lora_(transformer|prior_unet|prior_te)_",
-    ),
     Foreign("a OneTrainer bundled embedding", r"bundle_emb\."),
-    Foreign("a LyCORIS wrapper file", r"lycoris_"),
     Foreign("a kohya OFT", r"oft_unet_"),
-    Foreign("a ComfyUI LoRA (diffusion_model.)", r"(model\.)?diffusion_model\."),
-    Foreign("a ComfyUI LoRA (text_encoders.)", r"text_encoders\."),
-    Foreign(
-        "a LoRA with original names and dots (OneTrainer, DiffSynth, fal)",
-        r"(base_model\.model\.|transformer\.)?"
-        r"(double_blocks|single_blocks|input_blocks|output_blocks|middle_block|joint_blocks)\.",
-    ),
-    Foreign(
-        "a LoRA with dots and lora_down (OneTrainer, LyCORIS)",
-        r"(?!lora_)[^.]+\..+\.((lora_down|lora_up)\.weight|dora_scale|alpha)$",
-    ),
     Foreign(
         "a textual inversion embedding",
         r"emb_params$|string_to_param|clip_[lg]$|<[^>]+>$",

@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
-from lora_convert.formats._declaration import Ending, Format, MetadataOf, Variation
-from lora_convert.formats._endings import FOREIGN
+from lora_convert.formats._declaration import Format, MetadataOf, Variation
+from lora_convert.formats._endings import DOWN_UP
 
 _BASE_VERSIONS = {
     "sd1": {"ss_base_model_version": "sd_v1"},
@@ -81,15 +81,7 @@ KOHYA = Format(
             {"prior": ("lora_prior_unet_",), "text_encoder": ("lora_prior_te_",)},
         ),
     ),
-    endings=(
-        Ending("down", ".lora_down.weight"),
-        Ending("up", ".lora_up.weight"),
-        Ending("mid", ".lora_mid.weight"),
-        Ending("alpha", ".alpha"),
-        Ending("scale", ".scale"),
-        Ending("magnitude", ".dora_scale"),
-        *FOREIGN,
-    ),
+    endings=DOWN_UP,
     scale_in="tensor",
     file_name=lambda stem: f"{stem}_kohya.safetensors",
     magnitude="column",

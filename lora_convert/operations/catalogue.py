@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from lora_convert.algorithms import ALGORITHMS
 from lora_convert.architectures import ARCHITECTURES
-from lora_convert.formats import FORMATS
+from lora_convert.formats import FORMATS, WRITTEN
 
 
 class Catalogue(NamedTuple):
@@ -56,7 +56,7 @@ def catalogue() -> Catalogue:
         },
         algorithms={name: algorithm.title for name, algorithm in ALGORITHMS.items()},
         matrix={
-            origin: {target: _carried(origin, target) for target in FORMATS} for origin in FORMATS
+            origin: {target: _carried(origin, target) for target in WRITTEN} for origin in FORMATS
         },
     )
 
@@ -67,7 +67,6 @@ def _carried(origin: str, target: str) -> tuple[str, ...]:
         name
         for name, algorithm in ALGORITHMS.items()
         if all(
-            FORMATS[origin].writes(role) and FORMATS[target].writes(role)
-            for role in algorithm.needs
+            FORMATS[origin].reads(role) and FORMATS[target].writes(role) for role in algorithm.needs
         )
     )

@@ -11,7 +11,7 @@ from lora_convert.conversion.spelling import Spelling, spelling
 from lora_convert.conversion.translate import translate
 from lora_convert.conversion.write import write
 from lora_convert.errors import LossyConversionError, NotExpressibleError, OptionError
-from lora_convert.formats import FORMATS, Format
+from lora_convert.formats import WRITTEN, Format
 from lora_convert.operations.destination import Destination, destination_of
 from lora_convert.operations.opening import Opened, open_adapter
 from lora_convert.operations.reading import read_adapter_of
@@ -146,13 +146,13 @@ def plan_convert(
 
 def check_options(to: str, dtype: str | None, losses: str) -> Format:
     """The format `to` names; OptionError where an option has a value it cannot have."""
-    if to not in FORMATS:
-        raise OptionError("to", to, choices=tuple(FORMATS))
+    if to not in WRITTEN:
+        raise OptionError("to", to, choices=tuple(WRITTEN))
     if dtype is not None and dtype not in SHORT_NAMES:
         raise OptionError("dtype", dtype, choices=tuple(SHORT_NAMES))
     if losses not in get_args(LossPolicy):
         raise OptionError("losses", losses, choices=get_args(LossPolicy))
-    return FORMATS[to]
+    return WRITTEN[to]
 
 
 def _planned(

@@ -32,11 +32,6 @@ MODELS = {
     "a unet of diffusers": ("conv_in.weight", "down_blocks.0.resnets.0.conv1.bias"),
 }
 ADAPTERS = {
-    "ComfyUI": (
-        "diffusion_model.blocks.0.attn.q.lora_A.weight",
-        "diffusion_model.blocks.0.attn.q.lora_B.weight",
-        "diffusion_model.blocks.0.norm.diff",
-    ),
     "BFL control": (
         "double_blocks.0.img_attn.norm.query_norm.scale",
         "double_blocks.0.img_attn.qkv.lora_A.weight",

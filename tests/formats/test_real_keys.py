@@ -34,19 +34,28 @@ REFUSED = {
     "cloneofsimo": (UnknownFormatError, "cloneofsimo"),
     "oft": (UnexplainedKeysError, "OFT"),
     "loha": (UnexplainedKeysError, "LoHa"),
-    "sdxl_lokr": (UnexplainedKeysError, "LoKr"),
+    "lokr": (UnexplainedKeysError, "LoKr"),
     "flux_control": (UnknownFormatError, "BFL control"),
-    "dora_onetrainer": (UnknownFormatError, "OneTrainer"),
-    "flux_lokr_bfl": (UnknownFormatError, "ComfyUI"),
-    "invoke_flux_lora_aitoolkit": (UnknownFormatError, "ComfyUI"),
-    "xlabs": (UnknownFormatError, "XLabs"),
-    "anima_lora_lokr": (UnknownFormatError, "ComfyUI"),
-    "anima_lora_peft": (UnknownFormatError, "ComfyUI"),
-    "wan_": (UnknownFormatError, "ComfyUI"),
-    "qwen_image_lora_diffusers": (UnknownFormatError, "lora_down"),
     "qwen_image_lora_kohya": (UnexplainedKeysError, "LoKr"),
 }
 """What a file whose name contains this is refused with, and what the message says."""
+
+
+AUTHORS = {
+    "flux_lora_diffusers_base_model": "peft",
+    "qwen_image_lora_diffusers": "dotted",
+    "aitoolkit_diffusers": "diffusers",
+    "aitoolkit": "comfyui",
+    "anima_lora_peft": "comfyui",
+    "wan_": "comfyui",
+    "xlabs": "xlabs",
+    "dora_onetrainer": "onetrainer",
+    "flux_lora_diffusers": "diffusers",
+}
+"""The format of a file whose name contains this; of the others it is kohya's."""
+
+LATER = ("wan_",)
+"""Architectures that are not known here: names are kept."""
 
 
 def shapes(document: dict[str, Any]) -> dict[str, list[int]]:
@@ -97,11 +106,16 @@ def test_real_names_are_explained_or_refused_by_name(path: Path, tmp_path: Path)
         {},
     )
     found = detect(header)
-    assert found.architecture == NAMES.get(document["architecture"], document["architecture"])
+    known = not any(part in path.stem for part in LATER)
+    if known:
+        assert found.architecture == NAMES.get(document["architecture"], document["architecture"])
+    assert found.format == next((AUTHORS[part] for part in AUTHORS if part in path.stem), "kohya")
     assert found.explained == len(document["keys"])
     assert not found.unexplained
     assert not found.ambiguous
-    for target in ("diffusers", "peft", "kohya"):
+    modules = {(reading.component, reading.module) for reading in found.readings.values()}
+    targets = ("diffusers", "peft", "kohya", "comfyui") if known else ("diffusers", "peft")
+    magnitudes = any(reading.role == "magnitude" for reading in found.readings.values())
+    for target in targets if not magnitudes else ("onetrainer",):
         with plan_convert(str(file), target, output=str(tmp_path / target)) as plan:
-            modules = {key.rsplit(".", 1)[0].rsplit(".lora", 1)[0] for key in document["keys"]}
             assert plan.as_json()["modules"] == len(modules)
