@@ -21,9 +21,9 @@ def formats_page() -> str:
     """Formats, architectures, algorithms, the matrix, and how each format spells its keys."""
     found = catalogue()
     matrix = table(
-        ("from \\ to", *found.formats),
+        ("from \\ to", *found.written),
         [
-            (f"**{origin}**", *(" ".join(row[to]) or "–" for to in found.formats))
+            (f"**{origin}**", *(" ".join(row[to]) or "–" for to in found.written))
             for origin, row in found.matrix.items()
         ],
     )
@@ -37,7 +37,12 @@ def formats_page() -> str:
         + table(
             ("name", "title", "scale", "usual output"),
             [
-                (f"[{name}](#{name})", f.title, PLACES[f.scale_in], f"`{_usual_output(f)}`")
+                (
+                    f"[{name}](#{name})",
+                    f.title,
+                    PLACES[f.scale_in],
+                    f"`{_usual_output(f)}`" if f.written else "read only",
+                )
                 for name, f in FORMATS.items()
             ],
         ),
@@ -92,8 +97,10 @@ def _format_section(format_: Format) -> str:
         )
     rows = []
     for role, endings in _by_role(format_).items():
-        first, *others = [f"`{_spelled(ending)}`" for ending in endings]
-        rows.append((role, first, " ".join(others) or "–"))
+        names = [f"`{_spelled(ending)}`" for ending in endings]
+        written = names[:1] if format_.writes(role) and format_.written else []
+        others = names[len(written) :]
+        rows.append((role, " ".join(written) or "–", " ".join(others) or "–"))
     parts.append(table(("tensor", "written", "also read"), rows))
     if any(ending.tail for ending in format_.endings):
         parts.append("After an arrow stands what the ending means for the module's name.")

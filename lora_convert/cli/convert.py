@@ -154,3 +154,10 @@ def to_peft(**options: Any) -> int:
 def to_kohya(**options: Any) -> int:
     """Convert SOURCE to kohya's names, with an alpha beside each module."""
     return _run("kohya", **options)
+
+
+@click.command("to-comfyui")
+@_conversion
+def to_comfyui(**options: Any) -> int:
+    """Convert SOURCE to ComfyUI's own names: the model's after diffusion_model., with an alpha each."""
+    return _run("comfyui", **options)

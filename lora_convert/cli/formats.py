@@ -24,5 +24,5 @@ def formats(as_json: bool, quiet: bool) -> int:
         out.table([("  " + row[0], *row[1:]) for row in rows])
         out.line()
     out.line("What converts to what")
-    out.table(found.matrix_rows(), header=("from \\ to", *found.formats))
+    out.table(found.matrix_rows(), header=("from \\ to", *found.written))
     return 0

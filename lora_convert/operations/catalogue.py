@@ -13,6 +13,8 @@ class Catalogue(NamedTuple):
     """Names with their titles, and which algorithms each pair of formats can carry over."""
 
     formats: dict[str, str]
+    written: tuple[str, ...]
+    """Formats that are written too."""
     architectures: dict[str, str]
     components: dict[str, tuple[str, ...]]
     """By architecture."""
@@ -49,6 +51,7 @@ def catalogue() -> Catalogue:
     """The registries, as names and titles."""
     return Catalogue(
         formats={name: format_.title for name, format_ in FORMATS.items()},
+        written=tuple(WRITTEN),
         architectures={name: architecture.title for name, architecture in ARCHITECTURES.items()},
         components={
             name: tuple(component.name for component in architecture.components)

@@ -57,6 +57,9 @@ AUTHORS = {
 LATER = ("wan_",)
 """Architectures that are not known here: names are kept."""
 
+OPEN = ("qwen_image_lora_diffusers",)
+"""Lists so short that several architectures have all the names and widths."""
+
 
 def shapes(document: dict[str, Any]) -> dict[str, list[int]]:
     filled = document.get("shapes_filled") or {}
@@ -106,16 +109,19 @@ def test_real_names_are_explained_or_refused_by_name(path: Path, tmp_path: Path)
         {},
     )
     found = detect(header)
+    open_ = any(part in path.stem for part in OPEN)
     known = not any(part in path.stem for part in LATER)
-    if known:
+    if known and not open_:
         assert found.architecture == NAMES.get(document["architecture"], document["architecture"])
     assert found.format == next((AUTHORS[part] for part in AUTHORS if part in path.stem), "kohya")
     assert found.explained == len(document["keys"])
     assert not found.unexplained
-    assert not found.ambiguous
+    assert found.ambiguous == open_
     modules = {(reading.component, reading.module) for reading in found.readings.values()}
     targets = ("diffusers", "peft", "kohya", "comfyui") if known else ("diffusers", "peft")
     magnitudes = any(reading.role == "magnitude" for reading in found.readings.values())
     for target in targets if not magnitudes else ("onetrainer",):
-        with plan_convert(str(file), target, output=str(tmp_path / target)) as plan:
+        told = document["architecture"] if open_ else None
+        output = str(tmp_path / target)
+        with plan_convert(str(file), target, output=output, architecture=told) as plan:
             assert plan.as_json()["modules"] == len(modules)
