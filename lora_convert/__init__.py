@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lora_convert.operations.applying import Result
     from lora_convert.operations.convert import ConversionPlan, convert, plan_convert
     from lora_convert.operations.inspect import Inspection, inspect
+    from lora_convert.operations.loading import Check, check
     from lora_convert.operations.proving import Proof
     from lora_convert.operations.verify import verify
 
@@ -23,12 +24,14 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "AdapterArrays": "operations.adapters",
+    "Check": "operations.loading",
     "ConversionPlan": "operations.convert",
     "Inspection": "operations.inspect",
     "LoraConvertError": "errors",
     "ModuleArrays": "operations.adapters",
     "Proof": "operations.proving",
     "Result": "operations.applying",
+    "check": "operations.loading",
     "convert": "operations.convert",
     "inspect": "operations.inspect",
     "plan_convert": "operations.convert",
@@ -39,6 +42,7 @@ _HOMES = {
 
 __all__ = [
     "AdapterArrays",
+    "Check",
     "ConversionPlan",
     "Inspection",
     "LoraConvertError",
@@ -46,6 +50,7 @@ __all__ = [
     "Proof",
     "Result",
     "__version__",
+    "check",
     "convert",
     "inspect",
     "plan_convert",

@@ -28,6 +28,7 @@ COMMANDS = {
     "bake": ("scale", "Move alpha into the factors, for tools that do not read it."),
     "select": ("select", "Keep some modules of a LoRA, by their names."),
     "drop": ("select", "Leave some modules of a LoRA away, by their names."),
+    "check": ("check", "Will it load in your application, and load right?"),
     "verify": ("verify", "Do two files, in any formats, act alike?"),
     "space": ("space", "Where the bytes of training runs are, and what would free them."),
     "runs": ("runs", "Training runs: their checkpoints, losses and sizes."),

@@ -22,9 +22,9 @@ adapter = click.option(
 
 def format_names(context: click.Context, parameter: click.Parameter, beginning: str) -> list[str]:
     """Formats, for the shell to complete."""
-    from lora_convert.formats import WRITTEN
+    from lora_convert.formats import written
 
-    return [name for name in WRITTEN if name.startswith(beginning)]
+    return [name for name in written() if name.startswith(beginning)]
 
 
 def _architecture_names(
@@ -56,6 +56,22 @@ losses = click.option(
     default="warn",
     show_default=True,
     help="What to do where the target cannot hold everything.",
+)
+def _application_names(
+    context: click.Context, parameter: click.Parameter, beginning: str
+) -> list[str]:
+    from lora_convert.applications import APPLICATIONS
+
+    return [name for name in APPLICATIONS if name.startswith(beginning)]
+
+
+application = click.option(
+    "--for",
+    "application",
+    metavar="APP",
+    shell_complete=_application_names,
+    help="The application that is to load it: comfyui, a1111, forge, invokeai, diffusers, peft,"
+    " sd-scripts, musubi, onetrainer, ai-toolkit or sd.cpp.",
 )
 no_verify = click.option("--no-verify", is_flag=True, help="Skip the proof, all but the header.")
 scale_from = click.option(

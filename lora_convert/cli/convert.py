@@ -52,7 +52,7 @@ def _run(
     from lora_convert.operations.convert import check_options
     from lora_convert.operations.several import conversions_of
 
-    format_ = check_options(to, how["dtype"], how["losses"])
+    format_ = check_options(to or _only_format(how["application"]), how["dtype"], how["losses"])
     reading = {name: how[name] for name in ("architecture", "component")}
     conversions = conversions_of(sources, format_, output, **reading)
     if conversions.passed_over:
@@ -63,6 +63,18 @@ def _run(
         return _each(out, to, conversions, **how)
     [(source, place)] = conversions.places.items()
     return _one(out, to, source, output=place, **how)
+
+
+def _only_format(application: str) -> str:
+    """The format that an application is given whatever the architecture: names of outputs hang on it."""
+    from lora_convert.errors import OptionError
+    from lora_convert.operations.loading import application_of
+
+    formats = dict.fromkeys(application_of(application).writes.values())
+    if len(formats) > 1:
+        why = f"what it is given depends on the architecture: {' or '.join(formats)}"
+        raise OptionError("for", application, why=why, hint="of several sources, say --to FORMAT")
+    return next(iter(formats))
 
 
 def _one(
@@ -116,20 +128,22 @@ def _each(
 @click.command()
 @click.option(
     "--to",
-    required=True,
     metavar="FORMAT",
     shell_complete=_options.format_names,
     help="The format to write (see: lora-convert formats).",
 )
+@_options.application
 @_conversion
-def convert(to: str, **options: Any) -> int:
-    """Write the adapter in SOURCE, a file or folder, in another format.
+def convert(to: str | None, application: str | None, **options: Any) -> int:
+    """Write the adapter in SOURCE, a file or folder, in another format, or for an application.
 
     Several sources, or a folder of several checkpoints, are converted one by one, a line each; exit
     code 3 where some failed. A source is never touched; an output appears whole or not at all, after a
     proof that every module's effective weight change is what it was.
     """
-    return _run(to, **options)
+    if not to and not application:
+        raise click.UsageError("Say what to write: --to FORMAT, or --for APP.")
+    return _run(to or "", application=application, **options)
 
 
 @click.command("to-diffusers")

@@ -9,7 +9,7 @@ from lora_convert.algorithms.dora import by_output
 from lora_convert.algorithms.lora import without_mid
 from lora_convert.architectures import find
 from lora_convert.errors import NotExpressibleError
-from lora_convert.formats import WRITTEN
+from lora_convert.formats import written
 from lora_convert.planning import Loss
 from lora_convert.tensors.build import cast, reshaped
 from lora_convert.tensors.dtypes import holds_exactly
@@ -104,7 +104,7 @@ def _fitted(delta: Delta, format_: Format, architecture: Architecture | None) ->
 
 def _writing(roles: list[str]) -> str:
     """The formats that have a spelling for all of some roles, for people."""
-    able = [name for name, format_ in WRITTEN.items() if all(map(format_.writes, roles))]
+    able = [name for name, format_ in written().items() if all(map(format_.writes, roles))]
     return " or ".join(able)
 
 

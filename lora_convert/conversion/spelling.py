@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from lora_convert.architectures import ARCHITECTURES, Architecture, Entry, index, skeleton
 from lora_convert.conversion.recipes import Reading, Recipe, Recipes
 from lora_convert.errors import NotExpressibleError
-from lora_convert.formats import COMPONENTS, FORMATS, WRITTEN, Ending, Format
+from lora_convert.formats import COMPONENTS, FORMATS, Ending, Format, written
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -230,7 +230,7 @@ class Spelling:
         """What is written before the names of a component's modules."""
         prefixes = self._write_prefixes.get(component)
         if prefixes is None:
-            able = [name for name, other in WRITTEN.items() if other.names(component, self.name)]
+            able = [name for name, other in written().items() if other.names(component, self.name)]
             raise NotExpressibleError(
                 f"{self.format.title} has no names for {component}",
                 hint=f"--to {' or '.join(able)} can hold it" if able else "give --component",

@@ -35,13 +35,16 @@ FORMATS: dict[str, Format] = {
         XLABS,
     )
 }
-WRITTEN = {name: format_ for name, format_ in FORMATS.items() if format_.written}
-"""Those that are written too."""
+
+
+def written() -> dict[str, Format]:
+    """The formats that are written too."""
+    return {name: format_ for name, format_ in FORMATS.items() if format_.written}
+
 
 __all__ = [
     "COMPONENTS",
     "FORMATS",
-    "WRITTEN",
     "Ending",
     "Format",
     "LoraConfig",
@@ -52,4 +55,5 @@ __all__ = [
     "read_config",
     "trainer_config",
     "write_config",
+    "written",
 ]

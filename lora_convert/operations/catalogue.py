@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from lora_convert.algorithms import ALGORITHMS
 from lora_convert.architectures import ARCHITECTURES
-from lora_convert.formats import FORMATS, WRITTEN
+from lora_convert.formats import FORMATS, written
 
 
 class Catalogue(NamedTuple):
@@ -51,7 +51,7 @@ def catalogue() -> Catalogue:
     """The registries, as names and titles."""
     return Catalogue(
         formats={name: format_.title for name, format_ in FORMATS.items()},
-        written=tuple(WRITTEN),
+        written=tuple(written()),
         architectures={name: architecture.title for name, architecture in ARCHITECTURES.items()},
         components={
             name: tuple(component.name for component in architecture.components)
@@ -59,7 +59,7 @@ def catalogue() -> Catalogue:
         },
         algorithms={name: algorithm.title for name, algorithm in ALGORITHMS.items()},
         matrix={
-            origin: {target: _carried(origin, target) for target in WRITTEN} for origin in FORMATS
+            origin: {target: _carried(origin, target) for target in written()} for origin in FORMATS
         },
     )
 

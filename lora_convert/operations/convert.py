@@ -11,7 +11,7 @@ from lora_convert.conversion.spelling import Spelling, spelling
 from lora_convert.conversion.translate import translate
 from lora_convert.conversion.write import write
 from lora_convert.errors import LossyConversionError, NotExpressibleError, OptionError
-from lora_convert.formats import WRITTEN, Format
+from lora_convert.formats import Format, written
 from lora_convert.operations.destination import Destination, destination_of
 from lora_convert.operations.opening import Opened, open_adapter
 from lora_convert.operations.reading import read_adapter_of
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from lora_convert.adapter import Adapter
+    from lora_convert.applications import Application
     from lora_convert.operations.applying import Result
     from lora_convert.storage.checkpoint import Checkpoint
     from lora_convert.storage.joined import Joined
@@ -112,8 +113,9 @@ class ConversionPlan:
 
 def plan_convert(
     source: str | os.PathLike[str],
-    to: str,
+    to: str = "",
     *,
+    application: str | None = None,
     output: str | os.PathLike[str] | None = None,
     dtype: str | None = None,
     losses: LossPolicy = "warn",
@@ -124,11 +126,14 @@ def plan_convert(
 ) -> ConversionPlan:
     """Work out, from names, shapes and scalars, the files that format `to` would hold.
 
-    `source` is a file or a folder. `dtype` is ``fp32``, ``fp16``, ``bf16`` or ``keep``, the default. With
-    `losses` ``refuse``, a plan that loses anything is a LossyConversionError. The plan holds its source
-    open: use it in a ``with``, or close it.
+    `application` picks the format for a program, where `to` names none, and what that program would get
+    wrong is among the losses. `source` is a file or a folder. `dtype` is ``fp32``, ``fp16``, ``bf16`` or
+    ``keep``, the default. With `losses` ``refuse``, a plan that loses anything is a LossyConversionError.
+    The plan holds its source open: use it in a ``with``, or close it.
     """
-    format_ = check_options(to, dtype, losses)
+    reader = _reader(application)
+    usual = to or (reader.usual_format if reader else "")
+    format_ = check_options(usual, dtype, losses)
     opened = open_adapter(
         os.fspath(source),
         architecture=architecture,
@@ -138,26 +143,40 @@ def plan_convert(
     place = None if output is None else os.fspath(output)
     try:
         with opened.naming():
-            return _planned(opened, format_, place, dtype, losses, scale_from, adapter)
+            if reader and not to:
+                from lora_convert.operations.recognising import check_recognised
+
+                check_recognised(opened)
+                format_ = written()[reader.format_for(opened.detection.architecture)]
+            return _planned(opened, format_, reader, place, dtype, losses, scale_from, adapter)
     except BaseException:
         opened.checkpoint.close()
         raise
 
 
+def _reader(name: str | None) -> Application | None:
+    if name is None:
+        return None
+    from lora_convert.operations.loading import application_of
+
+    return application_of(name)
+
+
 def check_options(to: str, dtype: str | None, losses: str) -> Format:
     """The format `to` names; OptionError where an option has a value it cannot have."""
-    if to not in WRITTEN:
-        raise OptionError("to", to, choices=tuple(WRITTEN))
+    if to not in written():
+        raise OptionError("to", to, choices=tuple(written()))
     if dtype is not None and dtype not in SHORT_NAMES:
         raise OptionError("dtype", dtype, choices=tuple(SHORT_NAMES))
     if losses not in get_args(LossPolicy):
         raise OptionError("losses", losses, choices=get_args(LossPolicy))
-    return WRITTEN[to]
+    return written()[to]
 
 
 def _planned(
     opened: Opened,
     format_: Format,
+    reader: Application | None,
     output: str | None,
     dtype: str | None,
     policy: LossPolicy,
@@ -174,6 +193,7 @@ def _planned(
         dtype=dtype,
         losses=policy,
         known_losses=found.losses,
+        reader=reader,
     )
     plan.notes = (*found.notes, *plan.notes)
     return plan
@@ -188,13 +208,21 @@ def plan_adapter(
     dtype: str | None,
     losses: LossPolicy,
     known_losses: tuple[Loss, ...] = (),
+    reader: Application | None = None,
 ) -> ConversionPlan:
-    """Work out the files that hold `adapter` in a format. `known_losses` are those of reading it."""
+    """Work out the files that hold `adapter` in a format. `known_losses` are those of reading it.
+
+    What `reader` would get wrong of them is a loss too.
+    """
     name = origin.architecture
     architecture = ARCHITECTURES[name] if name else None
     target = spelling(format_.name, name)
     facts = ByteFacts(origin.checkpoint.read)
     named = translate(adapter, architecture, format_.namespace_for(name), facts)
+    if reader and reader.folds and format_.scale_in != "tensor":
+        from lora_convert.operations.scale import baked
+
+        named = named._replace(deltas=tuple(map(baked, named.deltas)))
     fitted, lost = fit(named, format_, architecture, SHORT_NAMES[dtype or "keep"])
     if format_.folder and not destination.folder and len(fitted.components) > 1:
         raise NotExpressibleError(
@@ -203,6 +231,10 @@ def plan_adapter(
         )
     files, rounded = write(fitted, target, destination.weights)
     found = (*known_losses, *lost, *rounded)
+    if reader:
+        from lora_convert.operations.loading import reader_losses
+
+        found = (*found, *reader_losses(reader, fitted, target, files))
     if losses == "refuse" and found:
         raise LossyConversionError([str(loss) for loss in found])
     notes = (*reader_notes(fitted, format_), *computed_notes(fitted))
@@ -213,8 +245,9 @@ def plan_adapter(
 
 def convert(
     source: str | os.PathLike[str],
-    to: str,
+    to: str = "",
     *,
+    application: str | None = None,
     output: str | os.PathLike[str] | None = None,
     force: bool = False,
     verify: bool = True,
@@ -229,6 +262,7 @@ def convert(
     with plan_convert(
         source,
         to,
+        application=application,
         output=output,
         dtype=dtype,
         losses=losses,

@@ -168,9 +168,9 @@ def _listed(folder: str) -> list[str]:
 
 
 def _beside(stem: str, names: frozenset[str]) -> Iterator[str]:
-    from lora_convert.formats import WRITTEN
+    from lora_convert.formats import written
 
-    for format_ in WRITTEN.values():
+    for format_ in written().values():
         own = format_.file_name(stem) if is_named_after(format_) else f"{stem}_{format_.name}"
         if own in names:
             yield format_.name
@@ -178,15 +178,15 @@ def _beside(stem: str, names: frozenset[str]) -> Iterator[str]:
 
 def _inside(names: list[str]) -> Iterator[str]:
     """What was made in a checkpoint's folder: called after its weights, or lying beside others."""
-    from lora_convert.formats import WRITTEN
+    from lora_convert.formats import written
 
     present = frozenset(names)
     stems = {stem_of(name) for name in names if is_weights(name)}
-    named = {f.name: f for f in WRITTEN.values() if is_named_after(f)}
+    named = {f.name: f for f in written().values() if is_named_after(f)}
     made = {(f.name, f.file_name(stem)) for f in named.values() for stem in stems}
     found = {(name, file) for name, file in made if file in present}
     sources = stems - {stem_of(file) for _, file in found}
-    for format_ in WRITTEN.values():
+    for format_ in written().values():
         own = format_.file_name("")
         beside_another = own in present and sources - {stem_of(own)}
         if beside_another if format_.name not in named else format_.name in dict(found):

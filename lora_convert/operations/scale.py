@@ -59,7 +59,7 @@ def plan_bake(
 
 def _all_baked(bench: Bench) -> Edited:
     (adapter,) = bench.adapters
-    return _edited(bench, change=_baked)._replace(acts_like=adapter)
+    return _edited(bench, change=baked)._replace(acts_like=adapter)
 
 
 def _edited(bench: Bench, *, change: Callable[[Delta], Delta]) -> Edited:
@@ -80,7 +80,8 @@ def scaled(delta: Delta, factor: float) -> Delta:
     return delta._replace(scale=Scale(delta.scale.alpha * factor, delta.scale.divisor))
 
 
-def _baked(delta: Delta) -> Delta:
+def baked(delta: Delta) -> Delta:
+    """A LoRA with its scale in ``up``; NotExpressibleError for anything else."""
     product_of(delta, "baked")
     size = rank(delta.tensors)
     folded = {

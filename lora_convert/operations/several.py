@@ -12,7 +12,7 @@ from lora_convert.errors import (
     LoraConvertError,
     UnknownFormatError,
 )
-from lora_convert.formats import COMPONENTS, WRITTEN
+from lora_convert.formats import COMPONENTS, written
 from lora_convert.operations.destination import (
     check_apart,
     is_named_after,
@@ -158,7 +158,7 @@ def _outputs(source: str, place: str | None, format_: Format) -> Iterator[str]:
     whole = os.path.abspath(source)
     if not os.path.isdir(whole):
         parent, name = os.path.split(whole)
-        for other in WRITTEN.values():
+        for other in written().values():
             beside = os.path.join(parent, other.file_name(stem_of(name)))
             if beside != whole and (other is format_ or is_named_after(other)):
                 yield beside

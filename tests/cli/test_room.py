@@ -14,7 +14,7 @@ from tests.hostile.answering import answer
 from tests.operations.test_space import TINY
 from tests.pipelines import tree, write_base, write_run, write_wrapped_run
 
-READING = {"inspect", "verify", "runs", "formats", "space"}
+READING = {"inspect", "check", "verify", "runs", "formats", "space"}
 MOVING = {"prune", "trash"}
 """Renaming takes no room."""
 
@@ -30,6 +30,7 @@ WRITING = {
     "to-diffusers": Writing("to-diffusers tiny/checkpoints/checkpoint-500 -o new/folder"),
     "to-peft": Writing("to-peft run@500 -o new/folder"),
     "to-kohya": Writing("to-kohya run@500"),
+    "to-comfyui": Writing("to-comfyui run@500"),
     "pipeline": Writing("pipeline run@500 -o new/pipeline"),
     "merge": Writing(
         "merge run@500 --into base/unet/diffusion_pytorch_model.safetensors -o new.safetensors"

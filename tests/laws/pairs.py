@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from lora_convert.architectures import ARCHITECTURES
-from lora_convert.formats import FORMATS, WRITTEN
+from lora_convert.formats import FORMATS, written
 from tests.laws.synthesis import parts
 
 
@@ -23,7 +23,9 @@ def holds(format_name: str, architecture: str) -> bool:
     return parts(architecture)[0].name in named(architecture, format_name)
 
 
-PAIRS = [(name, one) for name in WRITTEN for one in ARCHITECTURES if holds(name, one)]
+WRITTEN = tuple(written())
+
+PAIRS = [(name, one) for name in written() for one in ARCHITECTURES if holds(name, one)]
 """Every format with every architecture that it can be written for."""
 
 
@@ -31,7 +33,7 @@ def possible(cases: Iterable[tuple[str, ...]]) -> list[tuple[str, ...]]:
     """Cases that begin with an architecture, PEFT in the place of formats without names for it."""
     return list(
         dict.fromkeys(
-            tuple("peft" if v in WRITTEN and not holds(v, case[0]) else v for v in case)
+            tuple("peft" if v in written() and not holds(v, case[0]) else v for v in case)
             for case in cases
         )
     )

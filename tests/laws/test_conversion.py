@@ -11,9 +11,9 @@ import pytest
 import lora_convert as lc
 from lora_convert.algorithms import ALGORITHMS
 from lora_convert.architectures import ARCHITECTURES
-from lora_convert.formats import FORMATS, WRITTEN
+from lora_convert.formats import FORMATS
 from tests.laws.covering import pairwise, spread
-from tests.laws.pairs import named, possible
+from tests.laws.pairs import WRITTEN, named, possible
 from tests.laws.synthesis import adapter, changes, largest_difference
 
 

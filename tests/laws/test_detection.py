@@ -9,9 +9,8 @@ import pytest
 import lora_convert as lc
 from lora_convert.algorithms import ALGORITHMS
 from lora_convert.architectures import ARCHITECTURES
-from lora_convert.formats import WRITTEN
 from tests.laws.covering import pairwise
-from tests.laws.pairs import named, possible
+from tests.laws.pairs import WRITTEN, named, possible
 from tests.laws.synthesis import adapter
 from tests.laws.test_conversion import written
 

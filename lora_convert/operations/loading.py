@@ -1,0 +1,199 @@
+"""Will it load, and load right? What an application makes of a file, by the tables of applications."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from lora_convert.applications import APPLICATIONS, Application, File, Gap, Module
+from lora_convert.architectures import ARCHITECTURES, fill, find
+from lora_convert.errors import EXIT_DONE, EXIT_FAILED, OptionError
+from lora_convert.operations.opening import open_adapter
+from lora_convert.operations.reading import read_adapter_of
+from lora_convert.planning import Loss, TensorFile
+
+if TYPE_CHECKING:
+    from lora_convert.adapter import Adapter, Delta, Namespace
+    from lora_convert.architectures import Architecture
+    from lora_convert.conversion.spelling import Spelling
+    from lora_convert.planning import TextFile
+
+_NAMESPACES: tuple[Namespace, ...] = ("diffusers", "native", "original", "model")
+_LOST = ("refuses", "drops")
+
+
+class Finding(NamedTuple):
+    """Something an application gets wrong about a file."""
+
+    effect: str
+    """``not found``, or the effect of a gap: ``refuses``, ``hides``, ``drops``, ``misreads``."""
+    what: str
+    source: str
+    modules: int
+    example: str
+    """One of the modules concerned."""
+
+    def __str__(self) -> str:
+        return f"{self.effect}: {self.what} ({self.modules} modules, for example {self.example})"
+
+
+class Loading(NamedTuple):
+    """What one application makes of a file."""
+
+    application: str
+    title: str
+    applied: int
+    """Modules that it applies, rightly or not."""
+    modules: int
+    findings: tuple[Finding, ...]
+
+    @property
+    def right(self) -> bool:
+        """Whether it applies every module as it was trained."""
+        return self.applied == self.modules and not self.findings
+
+
+class Check(NamedTuple):
+    """What applications make of a file."""
+
+    path: str
+    format: str | None
+    architecture: str | None
+    loadings: tuple[Loading, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """0 where every application asked about loads it right, else 1."""
+        return EXIT_DONE if all(loading.right for loading in self.loadings) else EXIT_FAILED
+
+    def as_json(self) -> dict[str, Any]:
+        """The documented fields."""
+        return {
+            "path": self.path,
+            "format": self.format,
+            "architecture": self.architecture,
+            "applications": [
+                {
+                    **loading._asdict(),
+                    "right": loading.right,
+                    "findings": [finding._asdict() for finding in loading.findings],
+                }
+                for loading in self.loadings
+            ],
+        }
+
+
+def check(
+    path: str | os.PathLike[str],
+    *,
+    application: str | None = None,
+    adapter: str | None = None,
+    component: str | None = None,
+    architecture: str | None = None,
+) -> Check:
+    """What `application`, or each that has the file's model, makes of a file or folder.
+
+    Nothing is run: the tables of `lora_convert.applications` are held against the file's names, shapes and
+    scales. Raises RecognitionError where the file is none that can be read.
+    """
+    wanted = application_of(application) if application else None
+    path = os.fspath(path)
+    opened = open_adapter(path, architecture=architecture, component=component)
+    with opened.checkpoint as checkpoint, opened.naming():
+        found = read_adapter_of(opened, wanted=adapter).adapter
+        name, kind = opened.detection.format or "", opened.detection.architecture
+        file = file_of(found, name, kind, checkpoint.header.metadata)
+        checkpoint.check_unchanged()
+    asked = [wanted] if wanted else [one for one in APPLICATIONS.values() if one.knows(kind)]
+    return Check(path, name, kind, tuple(loading_of(one, file) for one in asked))
+
+
+def application_of(name: str) -> Application:
+    """The application of a name; OptionError where there is none."""
+    if name not in APPLICATIONS:
+        raise OptionError("for", name, choices=tuple(APPLICATIONS))
+    return APPLICATIONS[name]
+
+
+def file_of(
+    adapter: Adapter, format_name: str, architecture: str | None, metadata: Mapping[str, str]
+) -> File:
+    """An adapter, in a format's own names, as applications look at it."""
+    known = ARCHITECTURES[architecture] if architecture else None
+    modules = tuple(_module(delta, known) for delta in adapter.deltas)
+    return File(format_name, architecture, metadata, modules)
+
+
+def _module(delta: Delta, architecture: Architecture | None) -> Module:
+    magnitude = delta.tensors.get("magnitude")
+    return Module(
+        delta.component,
+        delta.module,
+        _namespaces(delta, architecture),
+        delta.algorithm,
+        frozenset(delta.tensors),
+        delta.scale,
+        delta.scale_source,
+        magnitude is not None and len(magnitude.shape) > 1 and magnitude.shape[0] == 1,
+    )
+
+
+def _namespaces(delta: Delta, architecture: Architecture | None) -> frozenset[str]:
+    """Who calls a module as it is called; all where the architecture is not known."""
+    entry, digits = find(architecture, delta.module, delta.component)
+    if entry is None:
+        return frozenset(_NAMESPACES)
+    numbers = entry.wildcards(digits)
+    return frozenset(
+        namespace
+        for namespace in _NAMESPACES
+        if delta.module in (fill(name, numbers) for name in entry.row.names(namespace))
+    )
+
+
+def reader_losses(
+    application: Application,
+    adapter: Adapter,
+    target: Spelling,
+    files: Iterable[TensorFile | TextFile],
+) -> list[Loss]:
+    """What an application would get wrong of an adapter in a format's names, and the files that hold it."""
+    metadata = next((file.metadata for file in files if isinstance(file, TensorFile)), {})
+    file = file_of(adapter, target.format.name, target.name, metadata)
+    return [
+        Loss("reader gap", f"{application.title} {finding}", finding.modules)
+        for finding in loading_of(application, file).findings
+    ]
+
+
+def loading_of(application: Application, file: File) -> Loading:
+    """What an application makes of a file."""
+    unread = [module for module in file.modules if not application.reads_module(module, file)]
+    others = [module for module in file.modules if application.reads_module(module, file)]
+    findings = [_unread(application, unread, file)] if unread else []
+    lost = {(module.component, module.name) for module in unread}
+    for gap in application.gaps:
+        concerned = [module for module in others if gap.concerns(module, file)]
+        if concerned:
+            findings.append(_finding(gap, concerned))
+            refused = file.modules if gap.effect == "refuses" else concerned
+            if gap.effect in _LOST:
+                lost |= {(module.component, module.name) for module in refused}
+    total = len(file.modules)
+    return Loading(application.name, application.title, total - len(lost), total, tuple(findings))
+
+
+def _unread(application: Application, modules: list[Module], file: File) -> Finding:
+    what = f"it does not look for these names of {file.format}"
+    if not application.knows(file.architecture):
+        what = f"it has no model for adapters of {file.architecture or 'an unknown architecture'}"
+    return Finding("not found", what, application.source, len(modules), _label(modules[0]))
+
+
+def _finding(gap: Gap, modules: list[Module]) -> Finding:
+    return Finding(gap.effect, gap.what, gap.source, len(modules), _label(modules[0]))
+
+
+def _label(module: Module) -> str:
+    return f"{module.component}.{module.name}" if module.component else module.name
