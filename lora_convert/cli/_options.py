@@ -57,6 +57,8 @@ losses = click.option(
     show_default=True,
     help="What to do where the target cannot hold everything.",
 )
+
+
 def _application_names(
     context: click.Context, parameter: click.Parameter, beginning: str
 ) -> list[str]:

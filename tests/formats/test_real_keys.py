@@ -54,9 +54,6 @@ AUTHORS = {
 }
 """The format of a file whose name contains this; of the others it is kohya's."""
 
-LATER = ("wan_",)
-"""Architectures that are not known here: names are kept."""
-
 OPEN = ("qwen_image_lora_diffusers",)
 """Lists so short that several architectures have all the names and widths."""
 
@@ -110,15 +107,14 @@ def test_real_names_are_explained_or_refused_by_name(path: Path, tmp_path: Path)
     )
     found = detect(header)
     open_ = any(part in path.stem for part in OPEN)
-    known = not any(part in path.stem for part in LATER)
-    if known and not open_:
+    if not open_:
         assert found.architecture == NAMES.get(document["architecture"], document["architecture"])
     assert found.format == next((AUTHORS[part] for part in AUTHORS if part in path.stem), "kohya")
     assert found.explained == len(document["keys"])
     assert not found.unexplained
     assert found.ambiguous == open_
     modules = {(reading.component, reading.module) for reading in found.readings.values()}
-    targets = ("diffusers", "peft", "kohya", "comfyui") if known else ("diffusers", "peft")
+    targets = ("diffusers", "peft", "kohya", "comfyui")
     magnitudes = any(reading.role == "magnitude" for reading in found.readings.values())
     for target in targets if not magnitudes else ("onetrainer",):
         told = document["architecture"] if open_ else None
