@@ -16,6 +16,20 @@ from lora_convert.applications._declaration import Application, Gap, Reads
 if TYPE_CHECKING:
     from lora_convert.applications._declaration import File, Module
 
+_SD_CPP = (
+    "sd1",
+    "sd2",
+    "sdxl",
+    "sd3",
+    "flux",
+    "flux2",
+    "chroma",
+    "wan",
+    "qwen_image",
+    "z_image",
+    "anima",
+    "ernie_image",
+)
 _LAYERS = "invokeai/backend/patches/layers/utils.py"
 
 
@@ -67,13 +81,14 @@ INVOKEAI = Application(
             _single_blocks,
         ),
     ),
+    folds=True,
 )
 
 SD_CPP = Application(
     name="sd.cpp",
     title="stable-diffusion.cpp",
     source="src/name_conversion.cpp, src/model/adapter/lora.hpp",
-    writes={"": "kohya"},
+    writes=dict.fromkeys(_SD_CPP, "kohya"),
     reads=tuple(
         Reads(name)
         for name in ("kohya", "comfyui", "diffusers", "peft", "onetrainer", "lycoris", "dotted")

@@ -25,6 +25,19 @@ _MUSUBI = (
     "minimax_h3",
 )
 _UNETS = ("sd1", "sd2", "sdxl")
+_ONETRAINER = (
+    "sd3",
+    "flux",
+    "flux2",
+    "pixart",
+    "sana",
+    "hunyuan_video",
+    "hidream",
+    "chroma",
+    "qwen_image",
+    "z_image",
+    "anima",
+)
 
 
 def _scaled(module: Module, file: File) -> bool:
@@ -72,7 +85,10 @@ ONETRAINER = Application(
     name="onetrainer",
     title="OneTrainer",
     source="modules/util/load_lora_util.py",
-    writes={**dict.fromkeys((*_UNETS, "stable_cascade"), "kohya"), "": "onetrainer"},
+    writes={
+        **dict.fromkeys((*_UNETS, "stable_cascade"), "kohya"),
+        **dict.fromkeys(_ONETRAINER, "onetrainer"),
+    },
     reads=(
         Reads("onetrainer"),
         Reads("kohya"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lora_convert.applications._conditions import any_magnitude, magnitude_by_row, unseen_scale
+from lora_convert.applications._conditions import magnitude_by_row, peft_magnitude, unseen_scale
 from lora_convert.applications._declaration import Application, Gap, Reads
 
 if TYPE_CHECKING:
@@ -72,9 +72,15 @@ FORGE = Application(
         ),
         Gap(
             "misreads",
-            "a DoRA does not act as it was trained",
+            "PEFT's DoRA magnitudes are not looked for: a DoRA acts as a plain LoRA",
             "packages_3rdparty/comfyui_lora_collection/lora.py",
-            any_magnitude,
+            peft_magnitude,
+        ),
+        Gap(
+            "misreads",
+            "a DoRA whose norm runs over output rows is divided by the norm of the base alone",
+            "backend/patcher/lora.py, weight_decompose",
+            magnitude_by_row,
         ),
     ),
 )

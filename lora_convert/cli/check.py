@@ -33,6 +33,7 @@ def check(
     where all that were asked about load it right, 1 where one does not, 4 where the file is not recognised.
     """
     from lora_convert.operations.loading import check as run
+    from lora_convert.operations.loading import helps
 
     out = Output(json=as_json, quiet=quiet)
     how = {"adapter": adapter, "component": component, "architecture": architecture}
@@ -41,6 +42,8 @@ def check(
         out.object(found.as_json())
     else:
         _show(out, found)
+        if application and found.exit_code and helps(path, application, **how):
+            out.note(f"next: lora-convert convert {path} --for {application}")
     return found.exit_code
 
 
@@ -55,6 +58,3 @@ def _show(out: Output, found: Check) -> None:
             out.line(f"  {finding}")
             if len(found.loadings) == 1:
                 out.line(f"  from: {finding.source}")
-    wrong = [loading.application for loading in found.loadings if not loading.right]
-    if wrong and not out.quiet:
-        out.line(f"next: lora-convert convert {found.path} --for {wrong[0]}")

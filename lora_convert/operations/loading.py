@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lora_convert.applications import APPLICATIONS, Application, File, Gap, Module
 from lora_convert.architectures import ARCHITECTURES, fill, find
-from lora_convert.errors import EXIT_DONE, EXIT_FAILED, OptionError
+from lora_convert.errors import EXIT_DONE, EXIT_FAILED, LoraConvertError, OptionError
 from lora_convert.operations.opening import open_adapter
 from lora_convert.operations.reading import read_adapter_of
 from lora_convert.planning import Loss, TensorFile
@@ -107,6 +107,30 @@ def check(
         checkpoint.check_unchanged()
     asked = [wanted] if wanted else [one for one in APPLICATIONS.values() if one.knows(kind)]
     return Check(path, name, kind, tuple(loading_of(one, file) for one in asked))
+
+
+def helps(
+    path: str,
+    application: str,
+    *,
+    adapter: str | None,
+    component: str | None,
+    architecture: str | None,
+) -> bool:
+    """Whether converting a file for an application leaves nothing that it gets wrong."""
+    from lora_convert.operations.convert import plan_convert
+
+    try:
+        with plan_convert(
+            path,
+            application=application,
+            adapter=adapter,
+            component=component,
+            architecture=architecture,
+        ) as plan:
+            return all(loss.kind != "reader gap" for loss in plan.losses)
+    except LoraConvertError:
+        return False
 
 
 def application_of(name: str) -> Application:
