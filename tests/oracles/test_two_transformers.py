@@ -20,7 +20,7 @@ from tests.oracles.acting import adapted, added, farthest
 CONFIG = {
     "r": 4,
     "lora_alpha": 6,
-    "target_modules": ["to_q", "to_out.0", "net.0.proj", "time_proj"],
+    "target_modules": ["to_q", "to_out.0", "net.0.proj", "time_proj", "patch_embedding"],
 }
 
 
