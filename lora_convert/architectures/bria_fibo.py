@@ -9,7 +9,7 @@ from lora_convert.architectures._vocabulary import Architecture, Component, alik
 
 BRIA_FIBO = Architecture(
     name="bria_fibo",
-    title="Bria FIBO",
+    title="Bria FIBO, in Diffusers' names",
     components=(
         Component("transformer", alike(
             "x_embedder",

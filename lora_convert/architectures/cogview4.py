@@ -6,7 +6,7 @@ from lora_convert.architectures._vocabulary import Architecture, Component, alik
 
 COGVIEW4 = Architecture(
     name="cogview4",
-    title="CogView4",
+    title="CogView4, in Diffusers' names",
     components=(
         Component("transformer", alike(
             "patch_embed.<proj,text_proj>",

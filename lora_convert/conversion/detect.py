@@ -58,9 +58,9 @@ class _Rival(NamedTuple):
     read: int
     """Keys of an adapter."""
     weight: tuple[int, ...]
-    """How many keys it reads, and then how well the header agrees with it."""
+    """How many keys it reads, whether the metadata say so, and then how well the shapes agree with it."""
     named: bool
-    """Whether the header shows its own names, or signs of it."""
+    """Whether the header says so, or shows its own names, or signs of it."""
     maps: frozenset[tuple[str, str, tuple[str, ...]]]
     """What each module present is called in both namespaces."""
 
@@ -173,12 +173,14 @@ def _rival(count: Count, header: Header, component: str | None) -> _Rival:
         one for one in count.shown if _placed(bound, one.recipe.read(one.members[0][1]), component)
     ]
     read = sum(len(one.members) for one in shown)
+    says = bound.format.architecture_of
+    said = says is not None and says(header.metadata) == bound.name
     rows = [(one.recipe.module, one.recipe.entry.row) for one in shown if one.recipe.entry]
     return _Rival(
         count,
         read,
-        (read, *evidence(bound.architecture, header, shown)),
-        names_itself(bound.architecture, header, shown),
+        (read, said, *evidence(bound.architecture, header, shown)),
+        said or names_itself(bound.architecture, header, shown),
         frozenset((module, row.native, row.diffusers) for module, row in rows),
     )
 

@@ -77,6 +77,8 @@ class Format(NamedTuple):
     variations: tuple[Variation, ...] = ()
     metadata: Callable[[MetadataOf], Mapping[str, str]] | None = None
     """The format's own file metadata."""
+    architecture_of: Callable[[Mapping[str, str]], str] | None = None
+    """What a file's metadata say its architecture is; empty where they do not."""
 
     def prefixes_for(self, architecture: str | None) -> Mapping[str, tuple[str, ...]]:
         """Prefixes by component, with the variations for an architecture applied."""

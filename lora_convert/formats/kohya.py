@@ -39,6 +39,15 @@ _NETWORK_MODULES = {
 }
 
 
+def _architecture_of(metadata: Mapping[str, str]) -> str:
+    said = metadata.get("ss_base_model_version", "")
+    versions = ((name, usual["ss_base_model_version"]) for name, usual in _BASE_VERSIONS.items())
+    # a trainer may be more precise: sd_v2_768_v, sdxl_base_v0-9
+    return next(
+        (name for name, known in versions if said.startswith(known.partition("base")[0])), ""
+    )
+
+
 def _metadata(of: MetadataOf) -> Mapping[str, str]:
     if not of.architecture:
         return {}
@@ -86,4 +95,5 @@ KOHYA = Format(
     file_name=lambda stem: f"{stem}_kohya.safetensors",
     magnitude="column",
     metadata=_metadata,
+    architecture_of=_architecture_of,
 )
