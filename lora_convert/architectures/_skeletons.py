@@ -78,6 +78,20 @@ SKELETONS = {
         transformer_blocks_#_ff_net_#_proj transformer_blocks_#_norm#_context_linear
         transformer_blocks_#_norm#_linear x_embedder
     """,
+    "bria_fibo2": """
+        final_layer_adaLN_modulation_# final_layer_linear layers_#_adaLN_modulation_#
+        layers_#_attention_to_k layers_#_attention_to_out_# layers_#_attention_to_q
+        layers_#_attention_to_v layers_#_cross_attention_to_k layers_#_cross_attention_to_out_#
+        layers_#_cross_attention_to_q layers_#_cross_attention_to_v layers_#_feed_forward_w#
+        noise_refiner_#_adaLN_modulation_# noise_refiner_#_attention_to_k
+        noise_refiner_#_attention_to_out_# noise_refiner_#_attention_to_q
+        noise_refiner_#_attention_to_v noise_refiner_#_feed_forward_w#
+        perceiver_layers_#_cross_attention_to_k perceiver_layers_#_cross_attention_to_out_#
+        perceiver_layers_#_cross_attention_to_q perceiver_layers_#_cross_attention_to_v
+        perceiver_layers_#_ffn_w# perceiver_layers_#_self_attention_to_k
+        perceiver_layers_#_self_attention_to_out_# perceiver_layers_#_self_attention_to_q
+        perceiver_layers_#_self_attention_to_v t_embedder_mlp_# x_embedder
+    """,
     "chroma": """
         context_embedder distilled_guidance_layer_in_proj distilled_guidance_layer_layers_#_in_layer
         distilled_guidance_layer_layers_#_linear_# distilled_guidance_layer_layers_#_out_layer

@@ -166,6 +166,7 @@ _CLASSES: dict[str, tuple[tuple[str, dict[str, Any]], ...]] = {
     ),
     "cogview4": (("CogView4Transformer2DModel", {}),),
     "bria_fibo": (("BriaFiboTransformer2DModel", {}),),
+    "bria_fibo2": (("BriaFibo2Transformer2DModel", {}),),
     "wan": (
         ("WanTransformer3DModel", WAN),
         ("WanTransformer3DModel", WAN_IMAGE),
