@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 from generation.markdown import page, table
 from lora_convert.algorithms import ALGORITHMS
 from lora_convert.algorithms import FOREIGN as FOREIGN_ALGORITHMS
@@ -9,6 +12,8 @@ from lora_convert.architectures import ARCHITECTURES
 from lora_convert.formats import FORMATS, Ending, Format
 from lora_convert.formats._foreign import FOREIGN as FOREIGN_FORMATS
 from lora_convert.operations.catalogue import catalogue
+
+MATRIX = Path(__file__).with_name("matrix.json")
 
 PLACES = {
     "tensor": "beside each module, in a tensor",
@@ -30,7 +35,7 @@ def formats_page() -> str:
     return page(
         "Formats, architectures, algorithms",
         "The same tables as `lora-convert formats`, and how each format spells its keys.",
-        "## What converts to what\n\n" + matrix,
+        "## What converts to what\n\n" + matrix + "\n\n" + _run(),
         "## Algorithms\n\n" + _algorithms(),
         "## Architectures\n\n" + _architectures(),
         "## Formats\n\n"
@@ -52,6 +57,17 @@ def formats_page() -> str:
         + ", ".join(FOREIGN_ALGORITHMS.values())
         + ".\n\nFormats:\n\n"
         + "\n".join(f"- {foreign.title}" for foreign in FOREIGN_FORMATS),
+    )
+
+
+def _run() -> str:
+    """What ``python -m tests.laws.matrix`` found when it was last run."""
+    found = json.loads(MATRIX.read_text(encoding="utf-8"))
+    formats, algorithms = ", ".join(found["formats"]), ", ".join(found["algorithms"])
+    return (
+        f"The last whole run of `python -m tests.laws.matrix` made {found['conversions']:,} conversions, each"
+        f" of an adapter of every module: {algorithms} of {len(found['architectures'])} architectures between"
+        f" {formats}. ΔW was the same before and after, to the last bit."
     )
 
 
