@@ -20,6 +20,7 @@ LossKind: TypeAlias = Literal[
     "changed base",
     "reader gap",
     "rank lowered",
+    "not low-rank",
 ]
 LossPolicy: TypeAlias = Literal["allow", "warn", "refuse"]
 

@@ -7,6 +7,7 @@ import tempfile
 from typing import Any
 
 from generation.markdown import check_same
+from lora_convert.operations.diff import ModuleDifference, Side, diff
 from lora_convert.operations.editing import Writing
 from lora_convert.operations.resize import plan_resize
 from lora_convert.operations.resizing import Limits
@@ -16,6 +17,28 @@ RESIZED = {
     "errors": "of each module ‖ΔW − kept‖ / ‖ΔW‖, Frobenius, before the factors are rounded to their dtype",
 }
 """What these commands say beside the fields of convert."""
+COMBINED = {
+    "adapters": "`{path, weight}` of each LoRA; `source` is the first",
+    "method": "as asked for",
+    "ranks": RESIZED["ranks"],
+    "errors": "the same as of resize, of modules that were cut; not with `--dry-run`",
+}
+EXTRACTED = {
+    "base": "as given",
+    "unchanged": "number of modules whose weights are the base's",
+    "ranks": RESIZED["ranks"],
+    "errors": "the same as of resize; not with `--dry-run`",
+}
+DIFF = {
+    "first": "as given",
+    "second": "as given",
+    "equal": "whether they act alike, as `verify` says",
+    "worst": "largest relative difference of ΔW; null where infinite",
+    "headers": "what is said of both and differs, by name, as a list of two",
+    "modules": f"`{{{', '.join(ModuleDifference._fields)}}}`, where first and second are"
+    f" `{{{', '.join(Side._fields)}}}`, or null where there is no such module; `used` is the lowest rank that has"
+    " 99 % of ‖ΔW‖², `norm` is ‖ΔW‖",
+}
 
 
 class Printed:
@@ -29,3 +52,7 @@ class Printed:
         self.resized = {name: value for name, value in resized.items() if name not in usual}
         check_same("JSON fields of resize", RESIZED, {*self.resized} - {"proof"})
         self.resized = {name: resized[name] for name in RESIZED}
+        self.combined = {"adapters": [], "method": "", "ranks": {}, "errors": {}}
+        self.extracted = {"base": "", "unchanged": 0, "ranks": {}, "errors": {}}
+        self.diff = {"first": "", "second": "", **diff(example, example).as_json()}
+        check_same("JSON fields of diff", DIFF, self.diff)

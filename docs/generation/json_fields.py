@@ -118,6 +118,11 @@ def json_page() -> str:
         "## resize, scale, bake, select, drop\n\nThe fields of"
         " [convert](#convert-to-diffusers-to-peft-to-kohya), and where ranks are lowered:\n\n"
         + _fields(deltas.resized, delta_fields.RESIZED),
+        "## combine, ema\n\nThe fields of [convert](#convert-to-diffusers-to-peft-to-kohya), and:\n\n"
+        + _fields(deltas.combined, delta_fields.COMBINED),
+        "## extract\n\nThe fields of [convert](#convert-to-diffusers-to-peft-to-kohya), where `from` is null,"
+        " and:\n\n" + _fields(deltas.extracted, delta_fields.EXTRACTED),
+        "## diff\n\n" + _fields(deltas.diff, delta_fields.DIFF),
         "## verify\n\n" + _fields(compared),
         "## pipeline\n\n" + _fields(printed.pipeline, pipeline_fields.MEANINGS),
         "## batch\n\n"

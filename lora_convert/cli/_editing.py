@@ -25,15 +25,15 @@ class How(NamedTuple):
     output: str | None
     dtype: str
     losses: LossPolicy
-    scale_from: str | None
-    adapter: str | None
-    component: str | None
-    architecture: str | None
     force: bool
     no_verify: bool
     dry_run: bool
     as_json: bool
     quiet: bool
+    scale_from: str | None = None
+    adapter: str | None = None
+    component: str | None = None
+    architecture: str | None = None
 
     @property
     def reading(self) -> Reading:
@@ -58,14 +58,17 @@ class How(NamedTuple):
         return apply(out, plan, force=self.force, no_verify=self.no_verify, dry_run=self.dry_run)
 
 
+def reading(command: Command) -> Command:
+    """Those that say how adapters are read."""
+    return _options.scale_from(_options.reading(command))
+
+
 def writing(command: Command) -> Command:
-    """The options of `How`."""
+    """Those that say how the result is written."""
     for decorate in (
         _options.output,
         _options.dry_run,
         _options.no_verify,
-        _options.reading,
-        _options.scale_from,
         _options.losses,
         _options.dtype,
         _options.force,
@@ -80,7 +83,7 @@ def writing(command: Command) -> Command:
             "--to",
             metavar="FORMAT",
             shell_complete=_options.format_names,
-            help="The format to write. Default: that of the first source.",
+            help="The format to write. Default: that of the first LoRA.",
         ),
     ):
         command = decorate(command)

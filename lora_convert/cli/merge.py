@@ -46,7 +46,7 @@ def merge(
     every LoRA must find its weight, else nothing is written.
     """
     out = Output(json=as_json, quiet=quiet)
-    return merged(out, [_added(text) for text in loras], into, output, force, no_verify, dry_run)
+    return merged(out, [added(text) for text in loras], into, output, force, no_verify, dry_run)
 
 
 def merged(
@@ -73,7 +73,7 @@ def merged(
     return 0
 
 
-def _added(text: str) -> Added:
+def added(text: str) -> Added:
     """``PATH`` or ``PATH:WEIGHT``; a path that is there is taken as it is."""
     import os
     from math import isfinite

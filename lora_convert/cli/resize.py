@@ -35,6 +35,7 @@ from lora_convert.cli import _editing, _options
     help="Store this alpha. Default: the one that keeps every module's scale.",
 )
 @_editing.writing
+@_editing.reading
 def resize(
     source: str,
     rank: int | None,

@@ -20,6 +20,7 @@ from lora_convert.cli import _editing
     help="How many times as strong, for example 0.8; negative turns its effect round.",
 )
 @_editing.writing
+@_editing.reading
 def scale(source: str, factor: float, **how: Any) -> int:
     """Change the strength of a LoRA for good: what was 0.8 before is 1 now.
 
@@ -34,6 +35,7 @@ def scale(source: str, factor: float, **how: Any) -> int:
 @click.command()
 @click.argument("source", type=click.Path())
 @_editing.writing
+@_editing.reading
 def bake(source: str, **how: Any) -> int:
     """Move alpha into the factors: the same LoRA, for tools that do not read alpha.
 

@@ -21,6 +21,7 @@ _modules = click.option(
 @click.argument("source", type=click.Path())
 @_modules
 @_editing.writing
+@_editing.reading
 def select(source: str, modules: tuple[str, ...], **how: Any) -> int:
     """Write a LoRA with only some of its modules: one component, one block, its attention.
 
@@ -33,6 +34,7 @@ def select(source: str, modules: tuple[str, ...], **how: Any) -> int:
 @click.argument("source", type=click.Path())
 @_modules
 @_editing.writing
+@_editing.reading
 def drop(source: str, modules: tuple[str, ...], **how: Any) -> int:
     """Write a LoRA without some of its modules, for example without its text encoders.
 

@@ -7,26 +7,22 @@ in which format, and the proof, are those of a conversion.
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lora_convert.algorithms import Factors
-from lora_convert.algorithms.lora import rank, without_mid
 from lora_convert.architectures import ARCHITECTURES
 from lora_convert.conversion.translate import translate
-from lora_convert.errors import AmbiguousCheckpointError, NotExpressibleError
+from lora_convert.errors import AmbiguousCheckpointError
 from lora_convert.operations.convert import Origin, check_options, plan_adapter
 from lora_convert.operations.destination import destination, stem_of
 from lora_convert.operations.reading import Reading, read_adapter_of
 from lora_convert.storage.joined import Joined
 from lora_convert.storage.probe import ByteFacts
-from lora_convert.tensors.expr import Product
 
 if TYPE_CHECKING:
-    from lora_convert.adapter import Adapter, Delta
+    from lora_convert.adapter import Adapter
     from lora_convert.formats import Format
     from lora_convert.operations.convert import ConversionPlan
     from lora_convert.operations.destination import Destination
@@ -165,23 +161,3 @@ def destination_beside(
     if output is None:
         output = os.path.join(parent, stem if format_.folder else f"{stem}.safetensors")
     return destination(format_, output, parent, stem)
-
-
-def product_of(delta: Delta, doing: str) -> Product:
-    """A delta's ``up · down`` without its scale; a Tucker core is contracted into ``down``.
-
-    NotExpressibleError, which says what was being done, where the algorithm has no such factors.
-    """
-    if not {"up", "down"} <= delta.tensors.keys():
-        raise NotExpressibleError(
-            f"{delta.label}: {delta.algorithm} has no low-rank factors, and cannot be {doing}",
-            hint="only LoRA and DoRA can",
-        )
-    tensors = without_mid(Factors(delta.tensors, delta.scale)).tensors
-    return Product(tensors["up"], tensors["down"], 1.0)
-
-
-def ranks_of(adapter: Adapter) -> dict[str, int]:
-    """Number of modules by rank, for JSON."""
-    counts = Counter(rank(delta.tensors) for delta in adapter.deltas)
-    return {str(size): counts[size] for size in sorted(counts)}

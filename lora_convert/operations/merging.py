@@ -142,7 +142,7 @@ def plan_merge(
             "output", output, why="a file of weights is written", hint="-o OUT.safetensors"
         )
     with ExitStack() as closing:
-        base = closing.enter_context(Checkpoint(_weights(into)))
+        base = closing.enter_context(Checkpoint(weights_at(into)))
         opened = [reading.opened(one.path, closing) for one in adapters]
         joined = Joined(base, *(one.checkpoint for one in opened))
         facts = ByteFacts(joined.read)
@@ -182,7 +182,8 @@ def in_one_file(base: str | None, options: Options) -> str:
     return base
 
 
-def _weights(into: str) -> WeightFiles:
+def weights_at(into: str) -> WeightFiles:
+    """The weights of one component, or of a checkpoint in one file: a file, or a folder of one."""
     if os.path.isdir(into):
         ranked = ranked_weights(into)
         if not ranked or len(ranked[0]) != 1:

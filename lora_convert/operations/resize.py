@@ -8,28 +8,17 @@ from functools import partial
 from math import isfinite, sqrt
 from typing import TYPE_CHECKING
 
-from lora_convert.adapter import Scale
 from lora_convert.algorithms.lora import rank
 from lora_convert.errors import OptionError
-from lora_convert.operations.editing import (
-    AS_IT_WAS,
-    AS_TOLD,
-    Bench,
-    Edited,
-    plan_edit,
-    product_of,
-    ranks_of,
-)
+from lora_convert.operations.approximating import product_of, ranks_of, resized
+from lora_convert.operations.editing import AS_IT_WAS, AS_TOLD, Bench, Edited, plan_edit
 from lora_convert.operations.resizing import Limits, ranks
 from lora_convert.planning import Loss
-from lora_convert.tensors.build import cast, reshaped, times
-from lora_convert.tensors.dtypes import common
-from lora_convert.tensors.expr import Cut, Product
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from lora_convert.adapter import Adapter, Delta
+    from lora_convert.adapter import Adapter
     from lora_convert.operations.convert import ConversionPlan
     from lora_convert.operations.editing import Writing
     from lora_convert.operations.reading import Reading
@@ -99,31 +88,6 @@ def _resized(bench: Bench, *, limits: Limits, alpha: float | None) -> Edited:
 def _kernel(down: Expr) -> int:
     height, width = (*down.shape[2:], 1, 1)[:2]
     return height * width
-
-
-def resized(delta: Delta, product: Product, size: int, alpha: float | None = None) -> Delta:
-    """A delta of a rank, nearest to ``scale · product``; the same one where it has no more already."""
-    if alpha is None and size >= rank(delta.tensors):
-        return delta
-    scale = Scale(delta.scale.alpha_at(size), size) if alpha is None else Scale(alpha, size)
-    # where the scale stays, factors do not depend on it
-    times_ = 1.0 if alpha is None else delta.scale.value / scale.value
-    beside = {
-        role: cast(times(tensor, times_), tensor.dtype) if role == "bias" else tensor
-        for role, tensor in delta.tensors.items()
-        if role not in {"up", "down", "mid"}
-    }
-    of = Product(product.up, product.down, product.factor * times_)
-    dtype = common(delta.tensors[role].dtype for role in ("up", "down"))
-    return delta._replace(tensors={**cut(of, size, dtype), **beside}, scale=scale)
-
-
-def cut(of: Expr, size: int, dtype: str, seed: int | None = None) -> Mapping[str, Expr]:
-    """The factors of the matrix of a rank that is nearest to a ΔW, in the shapes that LoRA has."""
-    kernel = of.shape[2:]
-    up = reshaped(Cut(of, size, "up", seed), (of.shape[0], size, *(1,) * len(kernel)))
-    down = reshaped(Cut(of, size, "down", seed), (size, of.shape[1], *kernel))
-    return {"down": cast(down, dtype), "up": cast(up, dtype)}
 
 
 def _error(values: Array, size: int) -> float:

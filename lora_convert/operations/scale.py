@@ -10,14 +10,8 @@ from typing import TYPE_CHECKING
 from lora_convert.adapter import Scale
 from lora_convert.algorithms.lora import rank
 from lora_convert.errors import NotExpressibleError, OptionError
-from lora_convert.operations.editing import (
-    AS_IT_WAS,
-    AS_TOLD,
-    Bench,
-    Edited,
-    plan_edit,
-    product_of,
-)
+from lora_convert.operations.approximating import product_of
+from lora_convert.operations.editing import AS_IT_WAS, AS_TOLD, Bench, Edited, plan_edit
 from lora_convert.tensors.build import cast, times
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ rank.
 from __future__ import annotations
 
 from functools import lru_cache
-from math import prod
+from math import prod, sqrt
 from typing import TYPE_CHECKING, NamedTuple
 
 from lora_convert.tensors.build import reshaped, rows
@@ -33,10 +33,12 @@ class Decomposed(NamedTuple):
     left: Array
     values: Array
     right: Array
+    norm: float
+    """Frobenius norm of the whole matrix."""
 
     def first(self, rank: int) -> Decomposed:
         """The largest values and their vectors."""
-        return Decomposed(self.left[:, :rank], self.values[:rank], self.right[:rank])
+        return Decomposed(self.left[:, :rank], self.values[:rank], self.right[:rank], self.norm)
 
 
 def factor_of(cut: Cut, read: Read) -> Array:
@@ -44,11 +46,26 @@ def factor_of(cut: Cut, read: Read) -> Array:
     import numpy
 
     found = _nearest(cut.of, cut.rank, cut.seed, read)
+    _remainder(cut.of, cut.rank, cut.seed, read)  # while it costs nothing
     roots = numpy.sqrt(found.values)
     lacking = cut.rank - len(roots)  # a matrix may have less rank than is asked for
     if cut.side == "up":
         return numpy.pad(found.left * roots, ((0, 0), (0, lacking)))
     return numpy.pad(roots[:, None] * found.right, ((0, lacking), (0, 0)))
+
+
+def remainder(cut: Cut, read: Read) -> float:
+    """‖of − up · down‖ / ‖of‖; known without computing anything where a factor was computed before."""
+    return _remainder(cut.of, cut.rank, cut.seed, read)
+
+
+@lru_cache(maxsize=1 << 14)
+def _remainder(of: Expr, rank: int, seed: int | None, read: Read) -> float:
+    import numpy
+
+    found = _nearest(of, rank, seed, read)
+    missing = found.norm**2 - float(numpy.square(found.values).sum())
+    return sqrt(max(missing, 0.0)) / found.norm if found.norm else 0.0
 
 
 def singular_values(product: Product, read: Read) -> Array:
@@ -75,8 +92,9 @@ def _decomposed(of: Expr, rank: int, seed: int | None, read: Read) -> Decomposed
             return _decomposed(inner, rank, seed, read)
         case Times(inner, factor):
             found = _decomposed(inner, rank, seed, read)
-            sign = -1.0 if factor < 0 else 1.0
-            return Decomposed(found.left * sign, found.values * abs(factor), found.right)
+            times, sign = abs(factor), -1.0 if factor < 0 else 1.0
+            values = found.values * times
+            return Decomposed(found.left * sign, values, found.right, found.norm * times)
         case Product(up, down, factor):
             return _of_product(_matrix(up, read) * factor, _matrix(down, read))
         case _:
@@ -96,7 +114,8 @@ def _of_product(up: Array, down: Array) -> Decomposed:
     left, upper = numpy.linalg.qr(up)
     right, lower = numpy.linalg.qr(down.T)
     inner_left, values, inner_right = numpy.linalg.svd(upper @ lower.T, full_matrices=False)
-    return Decomposed(left @ inner_left, values, inner_right @ right.T)
+    norm = float(numpy.linalg.norm(values))
+    return Decomposed(left @ inner_left, values, inner_right @ right.T, norm)
 
 
 class _Matrix:
@@ -122,14 +141,16 @@ def _of_matrix(matrix: _Matrix, rank: int) -> Decomposed:
 
     if matrix.height < matrix.width:
         whole = numpy.concatenate([block for _, block in matrix.blocks()])
-        values, vectors = _largest(whole @ whole.T, rank)
-        return Decomposed(vectors, values, _over(vectors.T @ whole, values[:, None]))
+        gram = whole @ whole.T
+        values, vectors = _largest(gram, rank)
+        right = _over(vectors.T @ whole, values[:, None])
+        return Decomposed(vectors, values, right, sqrt(numpy.trace(gram)))
     gram = numpy.zeros((matrix.width, matrix.width))
     for _, block in matrix.blocks():
         gram += block.T @ block
     values, vectors = _largest(gram, rank)
     left = numpy.concatenate([block @ vectors for _, block in matrix.blocks()])
-    return Decomposed(_over(left, values), values, vectors.T)
+    return Decomposed(_over(left, values), values, vectors.T, sqrt(numpy.trace(gram)))
 
 
 def _sampled(matrix: _Matrix, rank: int, seed: int) -> Decomposed:
@@ -145,7 +166,8 @@ def _sampled(matrix: _Matrix, rank: int, seed: int) -> Decomposed:
     for _ in range(_TURNS):
         basis = numpy.linalg.qr(whole @ numpy.linalg.qr(whole.T @ basis)[0])[0]
     inner, values, right = numpy.linalg.svd(basis.T @ whole, full_matrices=False)
-    return Decomposed(*(part.astype("float64") for part in (basis @ inner, values, right)))
+    left, values, right = (part.astype("float64") for part in (basis @ inner, values, right))
+    return Decomposed(left, values, right, float(numpy.linalg.norm(whole)))
 
 
 def _largest(gram: Array, rank: int) -> tuple[Array, Array]:

@@ -154,3 +154,12 @@ def finite_and_zero(expr: Expr, read: Read) -> tuple[bool, bool]:
         finite = finite and bool(numpy.isfinite(values.astype("float64")).all())
         zero = zero and not values.any()
     return finite, zero
+
+
+def inner_product(one: Product, other: Product, read: Read) -> float:
+    """⟨one, other⟩ of two products of one shape, Frobenius: from matrices of the size of their ranks."""
+    import numpy
+
+    ups = _whole(_flat(one.up), read).T @ _whole(_flat(other.up), read)
+    downs = _whole(_flat(one.down), read) @ _whole(_flat(other.down), read).T
+    return float(numpy.vdot(ups, downs)) * one.factor * other.factor

@@ -14,7 +14,7 @@ from tests.hostile.answering import answer
 from tests.operations.test_space import TINY
 from tests.pipelines import tree, write_base, write_run, write_wrapped_run
 
-READING = {"inspect", "check", "verify", "runs", "formats", "space"}
+READING = {"inspect", "check", "verify", "diff", "runs", "formats", "space"}
 MOVING = {"prune", "trash"}
 """Renaming takes no room."""
 
@@ -40,6 +40,9 @@ WRITING = {
     "bake": Writing("bake run@500"),
     "select": Writing("select run@500 --modules *attn1*"),
     "drop": Writing("drop run@500 --modules *to_q"),
+    "combine": Writing("combine run@500 run@1000:0.5 --to kohya -o new.safetensors"),
+    "extract": Writing("extract new.safetensors old.safetensors --rank 2"),
+    "ema": Writing("ema run"),
     "batch": Writing("batch run"),
     "compact": Writing("compact wrapped --yes"),
     "restore": Writing("restore compacted --yes"),

@@ -1,0 +1,254 @@
+"""The LoRA that a fine-tuned model is, relative to its base."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from functools import partial
+from math import prod
+from typing import TYPE_CHECKING, NamedTuple
+
+from lora_convert.adapter import Adapter, Delta, Scale
+from lora_convert.architectures import ARCHITECTURES
+from lora_convert.conversion.translate import translate
+from lora_convert.conversion.whole import Placed, placed
+from lora_convert.errors import (
+    BaseMismatchError,
+    OptionError,
+    ShapeError,
+    UnknownArchitectureError,
+)
+from lora_convert.formats import COMPONENTS
+from lora_convert.operations.approximating import cut, lost, ranks_of
+from lora_convert.operations.convert import Origin, check_options, plan_adapter
+from lora_convert.operations.editing import AS_IT_WAS, destination_beside
+from lora_convert.operations.merging import weights_at
+from lora_convert.planning import Loss
+from lora_convert.storage.checkpoint import Checkpoint
+from lora_convert.storage.joined import Joined, moved
+from lora_convert.storage.pipelines import is_pipeline, read_pipeline
+from lora_convert.storage.probe import ByteFacts
+from lora_convert.tensors.build import cast, times
+from lora_convert.tensors.dtypes import FLOATS, common, holds_exactly
+from lora_convert.tensors.expr import Sum
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lora_convert.operations.convert import ConversionPlan
+    from lora_convert.operations.editing import Writing
+    from lora_convert.storage.folders import WeightFiles
+    from lora_convert.tensors.expr import Expr
+
+_FORMAT = "kohya"
+"""The format that most tools read."""
+_SHOWN = 3
+
+
+class Extraction(NamedTuple):
+    """How a difference is made a LoRA."""
+
+    rank: int
+    """Of every module that has so many rows and columns."""
+    fast: bool = False
+    """Whether decompositions sample the difference."""
+    seed: int = 0
+    """Of the samples."""
+    architecture: str | None = None
+    component: str | None = None
+
+    def check(self) -> None:
+        """Raise OptionError for values that cannot be."""
+        if self.rank < 1:
+            raise OptionError("rank", self.rank, hint="for example --rank 32")
+        if self.seed < 0:
+            raise OptionError("seed", self.seed, hint="for example --seed 0")
+        if self.architecture is not None and self.architecture not in ARCHITECTURES:
+            raise OptionError("architecture", self.architecture, choices=tuple(ARCHITECTURES))
+        if self.component is not None and self.component not in COMPONENTS:
+            raise OptionError("component", self.component, choices=COMPONENTS)
+
+
+class _Pair(NamedTuple):
+    """The weights of one component, or of a checkpoint in one file, of both."""
+
+    component: str | None
+    tuned: Mapping[str, Expr]
+    base: Mapping[str, Expr]
+    found: Placed
+
+
+class _Difference(NamedTuple):
+    """What of a pair differs."""
+
+    deltas: list[Delta]
+    others: list[str]
+    """Tensors that no LoRA can change."""
+    alike: int
+    """Modules whose weights are the base's."""
+
+
+def plan_extract(
+    tuned: str | os.PathLike[str],
+    base: str | os.PathLike[str],
+    how: Extraction,
+    *,
+    writing: Writing = AS_IT_WAS,
+) -> ConversionPlan:
+    """Work out the LoRA of a rank that is nearest to `tuned` minus `base`, module by module.
+
+    Both are checkpoints in one file in their authors' names, weights of a component, or pipelines. Which
+    weights differ is read here; what is nearest is computed when the plan is applied, a module at a time.
+    Raises UnknownArchitectureError where no architecture has the names, BaseMismatchError where the base
+    lacks some, ShapeError where they have another shape.
+    """
+    how.check()
+    format_ = check_options(writing.to or _FORMAT, writing.dtype, writing.losses)
+    paths = os.fspath(tuned), os.fspath(base)
+    with ExitStack() as closing:
+        checkpoints: list[Checkpoint] = []
+        architecture, pairs = _pairs(paths, how, checkpoints, closing)
+        joined = Joined(*checkpoints)
+        facts = ByteFacts(joined.read)
+        found = [_difference(pair, paths[1], how, facts) for pair in pairs]
+        deltas = tuple(
+            delta
+            for pair, difference in zip(pairs, found, strict=True)
+            for delta in translate(
+                Adapter(tuple(difference.deltas), 0, {}),
+                pair.found.architecture,
+                "diffusers",
+                facts,
+            ).deltas
+        )
+        others = [name for difference in found for name in difference.others]
+        if not deltas:
+            why = f"no weight that a LoRA can change differs from {paths[1]}"
+            raise OptionError("finetuned", paths[0], why=why, hint="are both the same model?")
+        adapter = Adapter(deltas, 0, {})
+        plan = plan_adapter(
+            Origin(joined, None, architecture),
+            adapter,
+            format_,
+            destination_beside(paths[0], "lora", format_, writing.output),
+            dtype=writing.dtype,
+            losses=writing.losses,
+            known_losses=_losses(len(deltas), how.rank, others),
+        )
+        alike = sum(difference.alike for difference in found)
+        plan.fields = {"base": paths[1], "unchanged": alike, "ranks": ranks_of(adapter)}
+        plan.measured = partial(lost, adapter, joined.read)
+        if alike:
+            plan.notes = (f"{alike} modules are the base's, and have no LoRA", *plan.notes)
+        closing.pop_all()
+        return plan
+    raise AssertionError  # the stack swallows nothing
+
+
+def _losses(modules: int, rank: int, others: list[str]) -> tuple[Loss, ...]:
+    losses = [Loss("rank lowered", f"{modules} modules to {rank} at most", modules)]
+    if others:
+        shown = ", ".join(others[:_SHOWN]) + (", …" if len(others) > _SHOWN else "")
+        detail = f"{len(others)} tensors that no LoRA can change differ too: {shown}"
+        losses.append(Loss("not low-rank", detail, len(others)))
+    return tuple(losses)
+
+
+def _pairs(
+    paths: tuple[str, str], how: Extraction, checkpoints: list[Checkpoint], closing: ExitStack
+) -> tuple[str, list[_Pair]]:
+    """The architecture, and the weights of both by component, opened."""
+    tuned, base = (_components(path) for path in paths)
+    lacking = [name for name in tuned if name not in base]
+    if len(tuned) > 1 and lacking:
+        raise BaseMismatchError(paths[1], lacking)
+    if len(tuned) != len(base):
+        both = "one file and one file, or a pipeline and a pipeline"
+        raise OptionError("base", paths[1], why=f"what is compared is {both}")
+    name = how.architecture
+    pairs = []
+    for component, files in sorted(tuned.items(), key=lambda item: item[0] not in _MAIN):
+        other = base.get(component) or next(iter(base.values()))
+        one = _opened(files, checkpoints, closing)
+        found = placed(one.header, architecture=name, component=component or how.component)
+        if found is None:
+            continue  # an autoencoder, say
+        name = found.architecture.name
+        first = sum(len(c.files) for c in checkpoints[:-1])
+        weights = [{key: moved(t, first) for key, t in one.header.tensors.items()}]
+        second = _opened(other, checkpoints, closing)
+        first += len(one.files)
+        weights.append({key: moved(t, first) for key, t in second.header.tensors.items()})
+        pairs.append(_Pair(component or None, weights[0], weights[1], found))
+    if name is None or not pairs:
+        raise UnknownArchitectureError(
+            f"{paths[0]}: no known architecture has these names",
+            why="a model in its authors' names, a pipeline or one of its components is wanted",
+        )
+    return name, pairs
+
+
+_MAIN = ("unet", "transformer")
+"""Components that say which architecture it is."""
+
+
+def _components(path: str) -> dict[str, WeightFiles]:
+    """Files of weights by component; under an empty name where there is but one, whatever it holds."""
+    if not is_pipeline(path):
+        return {"": weights_at(path)}
+    parts = read_pipeline(path).components
+    return {
+        name: part.weights for name, part in parts.items() if part.weights and name in COMPONENTS
+    }
+
+
+def _opened(files: WeightFiles, checkpoints: list[Checkpoint], closing: ExitStack) -> Checkpoint:
+    checkpoint = closing.enter_context(Checkpoint(files))
+    checkpoints.append(checkpoint)
+    return checkpoint
+
+
+def _difference(pair: _Pair, base: str, how: Extraction, facts: ByteFacts) -> _Difference:
+    missing = [name for name in pair.found.places if name not in pair.base]
+    if missing:
+        raise BaseMismatchError(base, missing)
+    found = _Difference([], [], 0)
+    alike = 0
+    for name, tuned in pair.tuned.items():
+        other = pair.base.get(name)
+        if other is None or tuned.dtype not in FLOATS or other.dtype not in FLOATS:
+            continue
+        place = pair.found.places.get(name)
+        if tuned.shape != other.shape:
+            raise ShapeError(name, f"is {list(tuned.shape)}, and {list(other.shape)} in {base}")
+        if _same(tuned, other, facts):
+            alike += place is not None
+        elif place is None or len(tuned.shape) < 2:
+            found.others.append(name)
+        else:
+            found.deltas.append(
+                Delta(
+                    place.component,
+                    place.module,
+                    place.namespace,
+                    "lora",
+                    *_factors(tuned, other, how),
+                    "option",
+                )
+            )
+    return found._replace(alike=alike)
+
+
+def _same(one: Expr, other: Expr, facts: ByteFacts) -> bool:
+    """Whether two weights are equal as far as the narrower dtype can tell."""
+    if one.dtype != other.dtype:
+        narrow, wide = (one, other) if holds_exactly(one.dtype, other.dtype) else (other, one)
+        one, other = narrow, cast(wide, narrow.dtype)
+    return facts.same(one, other)
+
+
+def _factors(tuned: Expr, base: Expr, how: Extraction) -> tuple[dict[str, Expr], Scale]:
+    change = Sum(tuned, times(base, -1.0))
+    rank = min(how.rank, tuned.shape[0], prod(tuned.shape[1:]))
+    dtype = common((tuned.dtype, base.dtype))
+    return cut(change, rank, dtype, how.seed if how.fast else None), Scale(rank, rank)
