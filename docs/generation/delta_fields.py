@@ -36,8 +36,8 @@ DIFF = {
     "worst": "largest relative difference of ΔW; null where infinite",
     "headers": "what is said of both and differs, by name, as a list of two",
     "modules": f"`{{{', '.join(ModuleDifference._fields)}}}`, where first and second are"
-    f" `{{{', '.join(Side._fields)}}}`, or null where there is no such module; `used` is the lowest rank that has"
-    " 99 % of ‖ΔW‖², `norm` is ‖ΔW‖",
+    f" `{{{', '.join(Side._fields)}}}`, or null where there is no such module; `used` is the lowest rank"
+    " that has 99 % of ‖ΔW‖², `norm` is ‖ΔW‖",
 }
 
 

@@ -246,4 +246,5 @@ def _show_errors(out: Output, fields: Mapping[str, Any]) -> None:
         ranks = ", ".join(f"{size} (×{count})" for size, count in fields["ranks"].items())
         out.line(f"ranks: {ranks}")
         middle = median(errors.values())
-        out.line(f"lost of ΔW: {errors[label]:.1e} at most ({label}), median {middle:.1e}")
+        lost = f"{errors[label]:.1e} at most ({label}), median {middle:.1e}"
+        out.line(f"lost of ΔW: {lost if errors[label] else 'nothing'}")

@@ -29,9 +29,10 @@ def plan_ema(
     """Work out the average of a run's checkpoints, of which each later one counts more.
 
     It is that of the ΔWs, and so of the models that they make: average₁ = ΔW₁, and
-    averageₙ = decay · averageₙ₋₁ + (1 − decay) · ΔWₙ. Averaging factors would give something else, since the mean of products is not the
-    product of means. The sum has the ranks of all together; the nearest of `rank` is kept, by default that
-    of the checkpoints. `last` takes so many of them. OptionError where there are fewer than two.
+    averageₙ = decay · averageₙ₋₁ + (1 − decay) · ΔWₙ. Averaging factors would give something else, since the
+    mean of products is not the product of means. The sum has the ranks of all together; the nearest of
+    `rank` is kept, by default that of the checkpoints. `last` takes so many of them. OptionError where there
+    are fewer than two.
     """
     if not 0 < decay < 1:
         raise OptionError("decay", decay, hint="for example --decay 0.7")

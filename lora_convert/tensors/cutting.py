@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _BLOCK = 1 << 21
 """Elements of the matrix computed at a time."""
+_ROUNDING = 1e-12
+"""Share of the squared norm of which a difference of squares in fp32 says nothing."""
 _MORE, _TURNS = 16, 4
 """Columns beyond the rank, and power iterations, of a sampled decomposition."""
 
@@ -55,7 +57,7 @@ def factor_of(cut: Cut, read: Read) -> Array:
 
 
 def remainder(cut: Cut, read: Read) -> float:
-    """‖of − up · down‖ / ‖of‖; known without computing anything where a factor was computed before."""
+    """‖of − up · down‖ / ‖of‖, zero where it is rounding alone; known without computing anything where a factor was computed before."""
     return _remainder(cut.of, cut.rank, cut.seed, read)
 
 
@@ -64,8 +66,9 @@ def _remainder(of: Expr, rank: int, seed: int | None, read: Read) -> float:
     import numpy
 
     found = _nearest(of, rank, seed, read)
-    missing = found.norm**2 - float(numpy.square(found.values).sum())
-    return sqrt(max(missing, 0.0)) / found.norm if found.norm else 0.0
+    whole = found.norm**2
+    missing = whole - float(numpy.square(found.values).sum())
+    return sqrt(missing / whole) if missing > _ROUNDING * whole else 0.0
 
 
 def singular_values(product: Product, read: Read) -> Array:

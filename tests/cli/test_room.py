@@ -6,13 +6,15 @@ import shutil
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from lora_convert.cli._app import COMMANDS
 from lora_convert.storage import atomic
 from tests.hostile.answering import answer
 from tests.operations.test_space import TINY
-from tests.pipelines import tree, write_base, write_run, write_wrapped_run
+from tests.pipelines import WEIGHTS, component, tree, write_base, write_run, write_wrapped_run
 
 READING = {"inspect", "check", "verify", "diff", "runs", "formats", "space"}
 MOVING = {"prune", "trash"}
@@ -41,7 +43,7 @@ WRITING = {
     "select": Writing("select run@500 --modules *attn1*"),
     "drop": Writing("drop run@500 --modules *to_q"),
     "combine": Writing("combine run@500 run@1000:0.5 --to kohya -o new.safetensors"),
-    "extract": Writing("extract new.safetensors old.safetensors --rank 2"),
+    "extract": Writing("extract tuned base/unet --rank 2 --architecture sd1"),
     "ema": Writing("ema run"),
     "batch": Writing("batch run"),
     "compact": Writing("compact wrapped --yes"),
@@ -62,6 +64,9 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_run(tmp_path / "run", base)
     write_run(tmp_path / "other", base)
     shutil.copytree(TINY, tmp_path / "tiny")
+    (tmp_path / "tuned").mkdir()
+    weights = {name: tensor + np.float32(1) for name, tensor in component("unet").items()}
+    save_file(weights, tmp_path / "tuned" / WEIGHTS["unet"])
     write_wrapped_run(tmp_path / "wrapped", base, base)
     write_wrapped_run(tmp_path / "compacted", base, base)
     assert answer(["compact", str(tmp_path / "compacted"), "--yes"]).exit_code == 0
