@@ -57,7 +57,10 @@ def factor_of(cut: Cut, read: Read) -> Array:
 
 
 def remainder(cut: Cut, read: Read) -> float:
-    """‖of − up · down‖ / ‖of‖, zero where it is rounding alone; known without computing anything where a factor was computed before."""
+    """‖of − up · down‖ / ‖of‖, zero where it is rounding alone.
+
+    It is known without computing anything where a factor was computed before.
+    """
     return _remainder(cut.of, cut.rank, cut.seed, read)
 
 
