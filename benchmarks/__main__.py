@@ -5,6 +5,7 @@ from __future__ import annotations
 from benchmarks import (
     compact,
     copy,
+    deltas,
     imports,
     many,
     memory,
@@ -26,6 +27,7 @@ if __name__ == "__main__":
         memory.claims,
         copy.claims,
         pipelines.claims,
+        deltas.claims,
         space.claims,
         compact.claims,
     )
