@@ -46,6 +46,7 @@ MEANINGS = {
     "explained": "number of keys with a known meaning",
     "base": "frozen base weights among them",
     "unexplained": "the other keys",
+    "others": "explained keys that are in another format's names, by format: two spellings in one file",
     "candidates": f"`{{{', '.join(Candidate._fields)}}}`, best first",
     "known_as": "title of a format that is known by name only, or null",
     "metadata": "the file's own, as it is",

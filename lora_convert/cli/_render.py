@@ -120,7 +120,8 @@ def _fitting(found: Inspection) -> str:
 
 def _keys(found: Inspection) -> str:
     base = f", {found.base} of them frozen base weights" if found.base else ""
-    return f"{found.explained} of {found.total} explained{base}"
+    mixed = "".join(f", {n} of them in {name}'s names" for name, n in found.others.items())
+    return f"{found.explained} of {found.total} explained{base}{mixed}"
 
 
 def _checksums(found: Inspection) -> str:

@@ -39,6 +39,9 @@ class Detection(NamedTuple):
     """The title of a format that is known by name only."""
     ambiguous: bool
     """Whether another architecture explains as much and maps the modules otherwise."""
+    others: Mapping[str, str] = {}
+    """Of the unexplained keys, those in another format's names for the same model: two spellings in one
+    file. By key, that format."""
 
     @property
     def base(self) -> int:
@@ -96,7 +99,8 @@ def detect(
         elsewhere = _by_width(best, header)
         best = _trial(count, frozen, elsewhere) if elsewhere else best
     unexplained = tuple(key for key in keys if best is None or key not in best.readings)
-    title = _title(unexplained, groups, keys)
+    others = _others(unexplained, best, counts) if best else {}
+    title = _title(tuple(key for key in unexplained if key not in others), groups, keys)
     candidates = _candidates(counts)
     if best is None or (title and not best.foreign):
         return Detection(None, None, {}, {}, keys, candidates, title, False)
@@ -112,7 +116,21 @@ def detect(
         (named, *(c for c in candidates if c[:2] != named[:2])),
         "",
         chosen is not None and _is_ambiguous(chosen, rivals),
+        others,
     )
+
+
+def _others(unexplained: tuple[str, ...], best: _Trial, counts: list[Count]) -> dict[str, str]:
+    """Unexplained keys that another format of the same architecture reads, and that format."""
+    left = {key for key in unexplained if key not in best.foreign}
+    found: dict[str, str] = {}
+    for count in counts if left else ():
+        if count.spelling.name == best.spelling.name:
+            members = (key for one in count.shown for key, _ in one.members)
+            for key in members:
+                if key in left:
+                    found.setdefault(key, count.spelling.format.name)
+    return found
 
 
 def _title(unexplained: tuple[str, ...], groups: list[Group], keys: tuple[str, ...]) -> str:

@@ -54,6 +54,8 @@ class Inspection(NamedTuple):
     base: int
     """Frozen base tensors among the explained keys."""
     unexplained: tuple[str, ...]
+    others: Mapping[str, int]
+    """Explained keys that are in another format's names, by format: two spellings in one file."""
     candidates: tuple[Candidate, ...]
     known_as: str
     metadata: Mapping[str, str]
@@ -91,6 +93,7 @@ class Inspection(NamedTuple):
             "explained": self.explained,
             "base": self.base,
             "unexplained": list(self.unexplained),
+            "others": dict(self.others),
             "candidates": [candidate._asdict() for candidate in self.candidates],
             "known_as": self.known_as or None,
             "metadata": dict(self.metadata),
@@ -153,9 +156,10 @@ def _inspection(path: str, opened: Opened, *, health: bool) -> Inspection:
         dtypes=_dtypes(opened, gathered),
         bytes=checkpoint.size,
         total=len(header.tensors),
-        explained=detection.explained,
+        explained=detection.explained + len(detection.others),
         base=detection.base,
-        unexplained=detection.unexplained,
+        unexplained=tuple(key for key in detection.unexplained if key not in detection.others),
+        others=Counter(detection.others.values()),
         candidates=detection.candidates,
         known_as=detection.known_as,
         metadata=header.metadata,

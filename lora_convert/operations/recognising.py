@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from lora_convert.algorithms import FOREIGN
@@ -41,7 +42,10 @@ def check_recognised(opened: Opened, format_: Format | None = None) -> None:
         )
     if detection.unexplained:
         raise UnexplainedKeysError(
-            checkpoint.path, detection.unexplained, len(keys), why=_nearest(detection)
+            checkpoint.path,
+            detection.unexplained,
+            len(keys),
+            why=_mixed(detection) or _nearest(detection),
         )
     if format_ is None:
         return
@@ -51,6 +55,13 @@ def check_recognised(opened: Opened, format_: Format | None = None) -> None:
             f"{checkpoint.path}: the names fit {listed}; {format_.title} needs to know which",
             candidates=[c.architecture or "" for c in detection.candidates],
         )
+
+
+def _mixed(detection: Detection) -> str:
+    """That some keys are in another format's names, which cannot be read with the first."""
+    counted = Counter(detection.others.values())
+    listed = " and ".join(f"{count} are {name}'s" for name, count in counted.items())
+    return f"two spellings in one file: {listed}, the others {detection.format}'s" if listed else ""
 
 
 def _nearest(detection: Detection) -> str:
