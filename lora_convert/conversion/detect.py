@@ -20,6 +20,9 @@ _ENOUGH = 0.75
 
 _MOST_CANDIDATES = 5
 
+_EMBEDDINGS = "bundle_emb."
+"""Before the names of bundled embeddings (OneTrainer, modules/modelSaver)."""
+
 _BASE = Reading("", "", "diffusers", BASE, "", "", False)
 
 
@@ -39,6 +42,8 @@ class Detection(NamedTuple):
     """The title of a format that is known by name only."""
     ambiguous: bool
     """Whether another architecture explains as much and maps the modules otherwise."""
+    embeddings: tuple[str, ...] = ()
+    """Keys of words' embeddings that OneTrainer bundles with an adapter: known, and no part of it."""
     others: Mapping[str, str] = {}
     """Of the unexplained keys, those in another format's names for the same model: two spellings in one
     file. By key, that format."""
@@ -98,7 +103,9 @@ def detect(
     if count and best and component is None:
         elsewhere = _by_width(best, header)
         best = _trial(count, frozen, elsewhere) if elsewhere else best
-    unexplained = tuple(key for key in keys if best is None or key not in best.readings)
+    embeddings = tuple(key for key in keys if best and key.startswith(_EMBEDDINGS))
+    known = {*best.readings, *embeddings} if best else set()
+    unexplained = tuple(key for key in keys if key not in known)
     others = _others(unexplained, best, counts) if best else {}
     title = _title(tuple(key for key in unexplained if key not in others), groups, keys)
     candidates = _candidates(counts)
@@ -116,6 +123,7 @@ def detect(
         (named, *(c for c in candidates if c[:2] != named[:2])),
         "",
         chosen is not None and _is_ambiguous(chosen, rivals),
+        embeddings,
         others,
     )
 

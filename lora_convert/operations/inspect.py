@@ -156,7 +156,7 @@ def _inspection(path: str, opened: Opened, *, health: bool) -> Inspection:
         dtypes=_dtypes(opened, gathered),
         bytes=checkpoint.size,
         total=len(header.tensors),
-        explained=detection.explained + len(detection.others),
+        explained=detection.explained + len(detection.others) + len(detection.embeddings),
         base=detection.base,
         unexplained=tuple(key for key in detection.unexplained if key not in detection.others),
         others=Counter(detection.others.values()),

@@ -50,6 +50,9 @@ def notes_on_reading(opened: Opened, adapter: Adapter, wanted: str | None) -> li
         notes.append(
             f"{adapter.base} frozen base tensors are not part of the adapter and were left out"
         )
+    if opened.detection.embeddings:
+        listed = ", ".join(opened.detection.embeddings[:_SHOWN])
+        notes.append(f"bundled embeddings are not part of the adapter and were left out: {listed}")
     rest = opened.checkpoint.header.rest
     if rest:
         listed = ", ".join(_with_value(name, value) for name, value in [*rest.items()][:_SHOWN])

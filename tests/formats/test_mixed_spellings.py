@@ -72,3 +72,19 @@ def test_a_slice_of_a_fused_layer_is_read(tmp_path: Path) -> None:
         "transformer_blocks.0.attn.to_add_out",
         *(f"single_transformer_blocks.0.attn.to_{letter}" for letter in "qkv"),
     }
+
+
+def test_bundled_embeddings_are_named_and_left_out(tmp_path: Path) -> None:
+    import numpy as np
+
+    made = adapter("flux", components=("transformer",))
+    path = tmp_path / "bundled.safetensors"
+    lc.write_adapter(made, str(path), to="onetrainer")
+    word = {"bundle_emb.<token>.clip_l": np.ones((2, 8), "float32")}
+    save_file({**load_file(path), **word}, path)
+    found = lc.inspect(path, architecture="flux")
+    assert (found.format, found.explained, found.unexplained) == ("onetrainer", found.total, ())
+    result = lc.convert(path, "kohya", output=str(tmp_path / "out"), architecture="flux")
+    assert any("bundle_emb.<token>.clip_l" in note for note in result.plan["notes"])
+    assert result.proof is not None
+    assert result.proof.exact
