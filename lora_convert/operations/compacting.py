@@ -93,7 +93,9 @@ class _Compaction(NamedTuple):
         if is_whole(self.item.path):  # restored; only its adapter was still taken away
             os.unlink(recipe)
             return 0
-        stale = {path: state_of(path) for path in [recipe, *adapters]}
+        stale = {
+            path: state_of(path) for path in [*adapters, recipe]
+        }  # without it nothing is known
         self._take(stale, "of an older file of this name", for_good=False)
         return 0
 

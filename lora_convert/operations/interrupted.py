@@ -8,10 +8,10 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from lora_convert.errors import InputError
-from lora_convert.operations.sharing import TRASH
+from lora_convert.operations.sharing import BASES, TRASH
 from lora_convert.storage.files import SourceFile
 from lora_convert.storage.hashes import hash_of
-from lora_convert.storage.leftovers import is_temporary
+from lora_convert.storage.leftovers import is_temporary, remove_leftovers
 from lora_convert.storage.locks import LOCK
 from lora_convert.storage.restoring import problem_of, read_recipe_of
 from lora_convert.storage.trash import Trash
@@ -26,14 +26,15 @@ REPLACED = "compacted"
 
 def was_interrupted(home: str) -> bool:
     """Whether a run that was killed left anything in a folder of checkpoints."""
-    trash = os.path.join(home, TRASH)
-    inside = os.listdir(trash) if os.path.isdir(trash) else []
+    folders = [os.path.join(home, name) for name in (TRASH, BASES)]
+    inside = [name for place in filter(os.path.isdir, folders) for name in os.listdir(place)]
     locked = os.path.lexists(os.path.join(home, LOCK))
     return locked or any(map(is_temporary, inside)) or any(_replaced(home))
 
 
 def finish(home: str) -> None:
     """Remove what a killed run had begun to remove; what its recipe would not rebuild stays in the trash."""
+    remove_leftovers(os.path.join(home, BASES))
     if not os.path.isdir(os.path.join(home, TRASH)):
         return
     done = [item.id for item in _replaced(home) if _is_rebuilt(home, item)]
