@@ -1,4 +1,4 @@
-"""The representation between files and rules: low-rank deltas on named modules."""
+"""The representation between files and rules: deltas on named modules."""
 
 from __future__ import annotations
 
@@ -42,9 +42,11 @@ class Delta(NamedTuple):
     namespace: Namespace
     algorithm: str
     tensors: Mapping[str, Expr]
-    """By role: ``down``, ``up``, ``mid``, ``magnitude``, ``bias``."""
+    """By role, as `lora_convert.algorithms` lists them."""
     scale: Scale
     scale_source: ScaleSource
+    settings: Mapping[str, float] = {}
+    """Numbers that belong to the tensors, as `lora_convert.algorithms` names them."""
 
     @property
     def label(self) -> str:

@@ -32,7 +32,10 @@ Other exit codes: 0 done or unchanged, 2 usage, 3 some of several failed, 130 in
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 EXIT_DONE = 0
 EXIT_FAILED = 1
@@ -171,14 +174,16 @@ class AmbiguousCheckpointError(RecognitionError):
 class UnexplainedKeysError(RecognitionError):
     """Some keys have no meaning in the detected format, so nothing is converted."""
 
-    def __init__(self, path: str, keys: Sequence[str], total: int, *, why: str = "") -> None:
+    def __init__(
+        self, path: str, keys: Sequence[str], total: int, *, why: str = "", hint: str = ""
+    ) -> None:
         self.path = path
         self.keys = tuple(keys)
         self.total = total
         super().__init__(
             f"{path}: {len(keys)} of {total} keys are not explained, for example {keys[0]!r}",
             why=why,
-            hint="lora-convert inspect --names FILE shows them all",
+            hint=hint or "lora-convert inspect --names FILE shows them all",
         )
 
 

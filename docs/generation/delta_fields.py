@@ -17,6 +17,9 @@ RESIZED = {
     "errors": "of each module ‖ΔW − kept‖ / ‖ΔW‖, Frobenius, before the factors are rounded to their dtype",
 }
 """What these commands say beside the fields of convert."""
+RECAST = {
+    "lost": "of each module that was cut ‖ΔW − written‖ / ‖ΔW‖, Frobenius; not with `--dry-run`",
+}
 COMBINED = {
     "adapters": "`{path, weight}` of each LoRA; `source` is the first",
     "method": "as asked for",
@@ -52,6 +55,7 @@ class Printed:
         self.resized = {name: value for name, value in resized.items() if name not in usual}
         check_same("JSON fields of resize", RESIZED, {*self.resized} - {"proof"})
         self.resized = {name: resized[name] for name in RESIZED}
+        self.recast: dict[str, Any] = {"lost": {}}
         self.combined = {"adapters": [], "method": "", "ranks": {}, "errors": {}}
         self.extracted = {"base": "", "unchanged": 0, "ranks": {}, "errors": {}}
         self.diff = {"first": "", "second": "", **diff(example, example).as_json()}

@@ -53,9 +53,9 @@ def formats_page() -> str:
         ),
         *(_format_section(format_) for format_ in FORMATS.values()),
         "## Known by name only\n\nThese are recognised, so that they are refused by name and never"
-        " converted in part.\n\nAlgorithms: "
-        + ", ".join(FOREIGN_ALGORITHMS.values())
-        + ".\n\nFormats:\n\n"
+        " converted in part.\n\nAlgorithms:\n\n"
+        + "\n".join(f"- {one.title}: {one.why}. {one.hint}" for one in FOREIGN_ALGORITHMS.values())
+        + "\n\nFormats:\n\n"
         + "\n".join(f"- {foreign.title}" for foreign in FOREIGN_FORMATS),
     )
 
@@ -73,9 +73,15 @@ def _run() -> str:
 
 def _algorithms() -> str:
     return table(
-        ("name", "meaning", "tensors", "optional"),
+        ("name", "meaning", "tensors", "optional", "formats"),
         [
-            (f"`{a.name}`", a.title, ", ".join(a.needs), ", ".join(a.may))
+            (
+                f"`{a.name}`",
+                a.title,
+                " or ".join(", ".join(form) for form in a.forms),
+                ", ".join(a.may),
+                " ".join(catalogue().holding[a.name]),
+            )
             for a in ALGORITHMS.values()
         ],
     )

@@ -113,6 +113,8 @@ def json_page() -> str:
         " A path that fails gives `path` and `error` alone.",
         "## convert, to-diffusers, to-peft, to-kohya\n\n"
         + _fields({**planned, "proof": None})
+        + "\n\nWith `--as lora`, too:\n\n"
+        + _fields(deltas.recast, delta_fields.RECAST)
         + "\n\nOf several sources one that fails gives `path` and `error` alone.\n\nKinds of losses: "
         + ", ".join(f"`{kind}`" for kind in get_args(LossKind))
         + ".",

@@ -107,7 +107,7 @@ def _algorithms(found: Inspection) -> str:
     from lora_convert.algorithms import FOREIGN
 
     names = (
-        f"{FOREIGN[name]}: recognised, not converted" if name in FOREIGN else name
+        f"{FOREIGN[name].title}: recognised, not converted" if name in FOREIGN else name
         for name in found.algorithms
     )
     return ", ".join(names) or "–"

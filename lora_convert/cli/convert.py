@@ -31,6 +31,16 @@ def _conversion(command: Callable[..., Any]) -> Callable[..., Any]:
         ),
         _options.force,
         _options.dtype,
+        click.option(
+            "--as",
+            "recast",
+            type=click.Choice(["lora", "full"]),
+            help="Write changes of other algorithms (LoHa, LoKr, …) as LoRAs, the nearest of --rank, or"
+            " as they are.",
+        ),
+        click.option(
+            "--rank", metavar="R", type=click.IntRange(min=1), help="Rank at most, of --as lora."
+        ),
         _options.losses,
         _options.scale_from,
         _options.reading,

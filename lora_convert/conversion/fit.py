@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING
 
-from lora_convert.algorithms import Factors
-from lora_convert.algorithms.dora import by_output
-from lora_convert.algorithms.lora import without_mid
+from lora_convert.algorithms import ALGORITHMS, Factors, Holder
 from lora_convert.architectures import find
 from lora_convert.errors import NotExpressibleError
 from lora_convert.formats import written
 from lora_convert.planning import Loss
-from lora_convert.tensors.build import cast, reshaped
-from lora_convert.tensors.dtypes import holds_exactly
-from lora_convert.tensors.expr import Contracted, Expr, Times, Zeros
+from lora_convert.tensors.arithmetic import Contracted
+from lora_convert.tensors.build import cast
+from lora_convert.tensors.dtypes import FLOATS, holds_exactly
+from lora_convert.tensors.expr import Expr, Times, Zeros
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Sequence
 
     from lora_convert.adapter import Adapter, Delta
     from lora_convert.architectures import Architecture
@@ -30,10 +31,15 @@ def fit(
     deltas = [_fitted(delta, format_, architecture) for delta in adapter.deltas]
     if format_.scale_in != "tensor":
         deltas = _uniform(deltas, format_)
-    losses = _dtype_losses(deltas, dtype)
+    losses = [*_unequal_losses(adapter.deltas, deltas), *_dtype_losses(deltas, dtype)]
     if dtype:
         deltas = [
-            delta._replace(tensors={role: cast(t, dtype) for role, t in delta.tensors.items()})
+            delta._replace(
+                tensors={
+                    role: cast(t, dtype) if t.dtype in FLOATS else t
+                    for role, t in delta.tensors.items()
+                }
+            )
             for delta in deltas
         ]
     return adapter._replace(deltas=tuple(deltas)), losses
@@ -51,7 +57,7 @@ def _uniform(deltas: list[Delta], format_: Format) -> list[Delta]:
         if len(algorithms) > 1:
             raise NotExpressibleError(
                 f"{component}: {format_.title} cannot hold {' and '.join(sorted(algorithms))} side by side",
-                why="use_dora holds for every module, and a plain one's magnitude is not in this file",
+                why="its configuration names one algorithm for all modules of a component",
                 hint="keep it in kohya's names (--to kohya)",
             )
     return [_with_bias(delta) if delta.component in biased else delta for delta in deltas]
@@ -86,61 +92,66 @@ def _holds(expr: Expr, kind: type) -> bool:
 
 
 def _fitted(delta: Delta, format_: Format, architecture: Architecture | None) -> Delta:
-    factors = Factors(delta.tensors, delta.scale)
-    if not format_.writes("mid"):
-        factors = without_mid(factors)
-    tensors = _shaped(delta, factors.tensors, architecture)
-    magnitude = tensors.get("magnitude")
-    if magnitude is not None:
-        tensors["magnitude"] = _magnitude(delta, magnitude, len(tensors["up"].shape), format_)
-    unknown = [role for role in tensors if not format_.writes(role)]
+    entry, _ = find(architecture, delta.module, delta.component)
+    holder = Holder(
+        title=format_.title,
+        holds=partial(format_.holds, delta.algorithm),
+        kind=entry.row.kind if entry else "",
+        magnitude=format_.magnitude,
+        scales=format_.scale_in != "tensor",
+    )
+    given = Factors(delta.tensors, delta.scale, delta.settings)
+    factors = ALGORITHMS[delta.algorithm].algebra.fitted(delta.label, given, holder)
+    unknown = [role for role in factors.tensors if not holder.holds(role)]
     if unknown:
-        raise NotExpressibleError(
-            f"{delta.label}: {format_.title} has no spelling for {' and '.join(unknown)}",
-            hint=f"--to {_writing(unknown)} can hold it",
-        )
-    return delta._replace(tensors=tensors, scale=factors.scale)
+        raise _unheld(delta, format_, unknown)
+    return delta._replace(tensors=factors.tensors, scale=factors.scale, settings=factors.settings)
 
 
-def _writing(roles: list[str]) -> str:
+def _unheld(delta: Delta, format_: Format, roles: list[str]) -> NotExpressibleError:
+    able = _writing(delta.algorithm, roles)
+    hints = [f"--to {able} can hold it"] if able else []
+    algebra = ALGORITHMS[delta.algorithm].algebra
+    if algebra.change(Factors(delta.tensors, delta.scale, delta.settings)) is not None:
+        hints.append("--as lora --rank R writes the nearest LoRA")
+    elif not able:
+        hints.append("lora-convert merge puts it into a base")
+    algorithm = ALGORITHMS[delta.algorithm]
+    beside = [role for role in roles if role in algorithm.may]
+    what = (
+        f"the {' and '.join(beside)} of a {delta.algorithm}" if beside == roles else algorithm.short
+    )
+    return NotExpressibleError(
+        f"{delta.label}: {format_.title} has no place for {what}", hint="; ".join(hints)
+    )
+
+
+def _writing(algorithm: str, roles: list[str]) -> str:
     """The formats that have a spelling for all of some roles, for people."""
-    able = [name for name, format_ in written().items() if all(map(format_.writes, roles))]
+    able = [
+        name
+        for name, format_ in written().items()
+        if all(format_.holds(algorithm, role) for role in roles)
+    ]
     return " or ".join(able)
 
 
-def _shaped(
-    delta: Delta, tensors: Mapping[str, Expr], architecture: Architecture | None
-) -> dict[str, Expr]:
-    """1×1 convolutions and linear layers in the shape their module has: files hold either."""
-    shaped = dict(tensors)
-    entry, _ = find(architecture, delta.module, delta.component)
-    if entry is None or "mid" in shaped:
-        return shaped
-    pointwise = shaped["down"].shape[2:] in ((), (1, 1))
-    for role in ("down", "up") if pointwise else ():
-        tensor = shaped[role]
-        if entry.row.kind == "conv" and len(tensor.shape) == 2:
-            shaped[role] = reshaped(tensor, (*tensor.shape, 1, 1))
-        elif entry.row.kind == "linear" and tensor.shape[2:] == (1, 1):
-            shaped[role] = reshaped(tensor, tensor.shape[:2])
-    return shaped
-
-
-def _magnitude(delta: Delta, magnitude: Expr, dimensions: int, format_: Format) -> Expr:
-    """A magnitude in the shape a format gives it."""
-    tail = (1,) * (dimensions - 2)
-    if not by_output(magnitude):
-        if format_.magnitude == "vector":
-            raise NotExpressibleError(
-                f"{delta.label}: {format_.title} cannot hold a DoRA whose magnitude runs over input columns",
-                why="PEFT's norm runs over output rows; the two differ on every base",
-                hint="keep it in kohya's names (--to kohya), which ComfyUI reads exactly",
-            )
-        return reshaped(magnitude, (1, magnitude.shape[1], *tail))
-    height = magnitude.shape[0]
-    if format_.magnitude == "column":
-        return reshaped(magnitude, (height, 1, *tail))
-    return reshaped(magnitude, (1, height, *tail)) if tail else magnitude
+def _unequal_losses(before: Sequence[Delta], after: Sequence[Delta]) -> list[Loss]:
+    """What some roles do that those of the format in their place do not."""
+    counted: Counter[tuple[str, str]] = Counter()
+    for old, new in zip(before, after, strict=True):
+        algorithm = ALGORITHMS[old.algorithm]
+        for role, other, does in algorithm.unequal:
+            if (
+                role in old.tensors
+                and other in new.tensors
+                and algorithm.algebra.shape(old.tensors)[0]
+            ):
+                counted[role, does] += 1
+    return [
+        Loss("reader gap", f"{count} modules: {role} {does}; what is written does not", count)
+        for (role, does), count in counted.items()
+    ]
 
 
 def _dtype_losses(deltas: list[Delta], dtype: str | None) -> list[Loss]:
@@ -149,7 +160,7 @@ def _dtype_losses(deltas: list[Delta], dtype: str | None) -> list[Loss]:
         tensor.dtype: 0
         for delta in deltas
         for tensor in delta.tensors.values()
-        if dtype and not holds_exactly(tensor.dtype, dtype)
+        if dtype and tensor.dtype in FLOATS and not holds_exactly(tensor.dtype, dtype)
     }
     if narrowed:
         count = sum(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import isfinite
 from typing import TYPE_CHECKING, NamedTuple
 
-from lora_convert.algorithms import ALGORITHMS
+from lora_convert.algorithms import NUMBERS, Algorithm, algorithm_of
 from lora_convert.conversion.scales import Module
 from lora_convert.conversion.spelling import BASE
 from lora_convert.errors import AmbiguousCheckpointError, ShapeError
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from lora_convert.conversion.detect import Detection
     from lora_convert.header import Header
     from lora_convert.tensors.expr import Stored
-
-_NUMBERS = frozenset({"alpha", "scale"})
 
 
 class Gathered(NamedTuple):
@@ -28,26 +26,37 @@ class Gathered(NamedTuple):
     adapter: str
     tensors: dict[str, Stored]
     numbers: dict[str, float]
-    """``alpha`` and ``scale``."""
+    """``alpha``, ``scale`` and ``on_input``."""
 
     @property
     def algorithm(self) -> str:
         """The algorithm its roles name."""
-        return "dora" if "magnitude" in self.tensors else "lora"
+        return self._algorithm.name
+
+    @property
+    def _algorithm(self) -> Algorithm:
+        return algorithm_of(self.tensors)
 
     @property
     def missing(self) -> tuple[str, ...]:
         """Roles it needs and lacks."""
-        return tuple(role for role in ALGORITHMS[self.algorithm].needs if role not in self.tensors)
+        return self._algorithm.missing({*self.tensors, *self.numbers})
+
+    @property
+    def strange(self) -> tuple[str, ...]:
+        """Roles that its algorithm does not have: those of another beside it."""
+        roles = {*self._algorithm.roles, "alpha", "scale"}
+        return tuple(role for role in (*self.tensors, *self.numbers) if role not in roles)
+
+    @property
+    def void(self) -> bool:
+        """Whether it has an alpha that means nothing."""
+        return "alpha" in self.numbers and self._algorithm.alpha == "nothing"
 
     @property
     def rank(self) -> int:
-        """Rows of its down factor; 0 where it has none."""
-        if "down" in self.tensors:
-            shape = self.tensors["down"].shape
-            return shape[0] if shape else 0
-        shape = self.tensors["up"].shape if "up" in self.tensors else ()
-        return shape[1] if len(shape) > 1 else 0
+        """What its alpha is divided by; 0 where it has no rank."""
+        return self._algorithm.rank(self.tensors)
 
     @property
     def as_module(self) -> Module:
@@ -58,7 +67,7 @@ class Gathered(NamedTuple):
             self.rank,
             self.numbers.get("alpha"),
             self.numbers.get("scale"),
-            "magnitude" in self.tensors,
+            self.algorithm,
         )
 
 
@@ -86,7 +95,7 @@ def gather(
                 raise AmbiguousCheckpointError(
                     f"two keys are the {reading.role} of {reading.module}", choices=(key,)
                 )
-        elif reading.role not in _NUMBERS:
+        elif reading.role not in NUMBERS:
             entry.tensors[reading.role] = header.tensors[key]
         elif not lenient or len(header.scalars.get(key, ())) == 1:
             entry.numbers[reading.role] = _number(header, key, reading.module, lenient=lenient)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from lora_convert.adapter import Scale
 from lora_convert.algorithms import ALGORITHMS, Factors
 from lora_convert.architectures import fill, find
 from lora_convert.errors import BaseMismatchError
@@ -55,19 +54,15 @@ def merge(
             for role in ("weight", "bias")
             if f"{start}{role}" in weights
         }
-        factors = Factors(delta.tensors, _times(delta.scale, strength))
+        factors = Factors(delta.tensors, delta.scale, delta.settings)
         algebra = ALGORITHMS[delta.algorithm].algebra
-        for role, expr in algebra.merged(delta.label, base, factors).items():
+        for role, expr in algebra.merged(delta.label, base, factors, strength).items():
             tensors[f"{start}{role}"] = expr
     if missing:
         raise BaseMismatchError(where, missing)
     return Merged(
         tensors, frozenset(name for name in tensors if tensors[name] is not weights[name])
     )
-
-
-def _times(scale: Scale, strength: float) -> Scale:
-    return Scale(scale.alpha * strength, scale.divisor)
 
 
 def keys_of_pipeline(architecture: Architecture | None, delta: Delta) -> Iterator[str]:

@@ -5,19 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lora_convert.adapter import Adapter, Delta
-from lora_convert.algorithms import ALGORITHMS
+from lora_convert.algorithms import ALGORITHMS, Algorithm, Factors
 from lora_convert.conversion.scales import HEADER_KEY, ScaleSources
 from lora_convert.conversion.spelling import BASE
-from lora_convert.errors import IncompleteModuleError
-from lora_convert.tensors.build import reshaped
+from lora_convert.errors import IncompleteModuleError, NotExpressibleError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from lora_convert.conversion.detect import Detection
     from lora_convert.conversion.gather import Gathered
     from lora_convert.header import Header
-    from lora_convert.tensors.expr import Expr
 
 _CARRIED_NOT = frozenset(
     {"format", HEADER_KEY, "sshs_model_hash", "sshs_legacy_hash", "modelspec.hash_sha256"}
@@ -30,22 +26,23 @@ def read(
 ) -> Adapter:
     """The adapter that gathered modules make; an error where one is incomplete or does not fit together."""
     _refuse_incomplete(gathered)
+    _refuse_mixed(gathered)
     deltas = []
     for entry in gathered:
-        tensors: dict[str, Expr] = dict(entry.tensors)
-        if "magnitude" in tensors:
-            tensors["magnitude"] = _canonical_magnitude(tensors)
-        ALGORITHMS[entry.algorithm].algebra.check(entry.module, tensors)
+        algorithm = ALGORITHMS[entry.algorithm]
         scale, source = scales.resolve(entry.as_module)
+        given = Factors(entry.tensors, scale, _settings(algorithm, entry, scales))
+        factors = algorithm.algebra.canonical(entry.module, given)
         deltas.append(
             Delta(
                 entry.component,
                 entry.module,
                 entry.namespace,
                 entry.algorithm,
-                tensors,
-                scale,
+                factors.tensors,
+                factors.scale,
                 source,
+                factors.settings,
             )
         )
     base = sum(reading.role == BASE for reading in detection.readings.values())
@@ -62,22 +59,25 @@ def _refuse_incomplete(gathered: tuple[Gathered, ...]) -> None:
         raise IncompleteModuleError(first.module, first.missing, others=len(incomplete) - 1)
 
 
-def _canonical_magnitude(tensors: Mapping[str, Expr]) -> Expr:
-    """(O) where the norm runs over output rows, whatever the file's shape; else as it is.
+def _refuse_mixed(gathered: tuple[Gathered, ...]) -> None:
+    """Refuse modules that have tensors of two algorithms: tools apply one of them, each its own."""
+    mixed = [entry for entry in gathered if entry.strange]
+    if mixed:
+        first = mixed[0]
+        more = f" (and {len(mixed) - 1} more modules like it)" if len(mixed) > 1 else ""
+        raise NotExpressibleError(
+            f"{first.module}: has {' and '.join(first.strange)} beside"
+            f" {ALGORITHMS[first.algorithm].short}{more}",
+            why="a module has one algorithm; of two, tools apply one and leave the other away",
+            hint="lora-convert inspect --names FILE shows the names; remove the tensors of one algorithm",
+        )
 
-    The axis is read from the shape: (O), (O, 1, …) and PEFT's (1, O, 1, 1) run over outputs,
-    (1, I, …) over inputs.
-    """
-    magnitude, up, down = tensors["magnitude"], tensors["up"], tensors["down"]
-    if len(up.shape) < 2 or len(down.shape) < 2:
-        return magnitude  # the check that follows refuses such factors
-    out, into = up.shape[0], down.shape[1]
-    shape = magnitude.shape
-    named_by_peft = "lora_magnitude_vector" in getattr(magnitude, "name", "")
-    ones = all(length == 1 for length in shape[2:])
-    by_column = len(shape) > 1 and shape[0] == 1 and shape[1] == into and not named_by_peft
-    if by_column and not (out == 1 and into == 1):
-        return magnitude
-    if (ones and shape[:2] in ((out, 1), (1, out))) or shape == (out,):
-        return reshaped(magnitude, (out,))
-    return magnitude
+
+def _settings(algorithm: Algorithm, entry: Gathered, scales: ScaleSources) -> dict[str, float]:
+    """The numbers that belong to a module's factors: beside it in the file, or in a configuration."""
+    if not algorithm.settings:
+        return {}
+    given = {**scales.settings(entry.as_module), **entry.numbers}
+    if algorithm.alpha == "constraint" and "alpha" in given:
+        given["constraint"] = given["alpha"]
+    return {name: given[name] for name in algorithm.settings if name in given}

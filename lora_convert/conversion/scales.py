@@ -6,8 +6,9 @@ import json
 from typing import TYPE_CHECKING, NamedTuple
 
 from lora_convert.adapter import Scale, ScaleSource
+from lora_convert.algorithms import ALGORITHMS
 from lora_convert.errors import CorruptCheckpointError
-from lora_convert.formats import LoraConfig, read_config, trainer_config
+from lora_convert.formats import TUNERS, LoraConfig, read_config, trainer_config
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -28,8 +29,7 @@ class Module(NamedTuple):
     """The value of its ``.alpha``."""
     factor: float | None
     """The value of its ``.scale``."""
-    magnitude: bool = False
-    """Whether it has a DoRA magnitude."""
+    algorithm: str = "lora"
 
 
 class ScaleSources(NamedTuple):
@@ -45,13 +45,18 @@ class ScaleSources(NamedTuple):
     """From what a training script saved beside the weights in their own file, by component."""
 
     def resolve(self, module: Module) -> tuple[Scale, ScaleSource]:
-        """The scale of a module and its source, by the order of precedence."""
+        """The scale of a module and its source, by the order of precedence.
+
+        Of algorithms without one it is 1, as the tensors themselves say.
+        """
+        if ALGORITHMS[module.algorithm].alpha != "scale":
+            return Scale(1.0, 1.0), "tensor"
         if self.option is not None:
             return self.option(module), "option"
         if module.factor is not None:
             return Scale(module.factor, 1.0), "tensor"
         if module.alpha is not None:
-            return Scale(module.alpha, module.rank), "tensor"
+            return of_alpha(module.alpha, module.rank), "tensor"
         config = self.header.get(module.component) or self.header.get("")
         if config is not None:
             return scale_from(config, module), "header"
@@ -61,7 +66,22 @@ class ScaleSources(NamedTuple):
         config = self.payload.get(module.component) or self.payload.get("")
         if config is not None:
             return scale_from(config, module), "payload"
+        if not module.rank:
+            return Scale(1.0, 1.0), "tensor"
         return Scale(module.rank, module.rank), "assumed"
+
+    def settings(self, module: Module) -> Mapping[str, float]:
+        """The numbers that configurations give a module's factors."""
+        for configs in (self.header, self.configs, self.payload):
+            config = configs.get(module.component) or configs.get("")
+            if config is not None:
+                return config.settings_of(_known_name(config, module.name))
+        return {}
+
+
+def of_alpha(alpha: float, rank: float) -> Scale:
+    """The scale of an alpha; it means nothing where there is no rank (LyCORIS modules/lokr.py)."""
+    return Scale(alpha, rank) if rank else Scale(1.0, 1.0)
 
 
 def scale_from(config: LoraConfig, module: Module) -> Scale:
@@ -150,7 +170,14 @@ def _disagreeing(config: LoraConfig, modules: Iterable[Module]) -> Module | None
 
 
 def _check(config: LoraConfig, modules: list[Module]) -> None:
-    other = next((m for m in modules if m.rank and m.magnitude != config.dora), None)
+    of_lora = TUNERS["LORA"].algorithms
+    other = next((m for m in modules if m.algorithm not in config.algorithms), None)
+    if other is not None and not {config.kind, other.algorithm} <= {"LORA", *of_lora}:
+        raise CorruptCheckpointError(
+            config.path,
+            f"says {config.kind}, but {other.name} is {ALGORITHMS[other.algorithm].title}",
+            why="the configuration belongs to other weights, or was edited",
+        )
     if other is not None:
         kind, has = ("DoRA", "no magnitude") if config.dora else ("plain LoRA", "a magnitude")
         raise CorruptCheckpointError(

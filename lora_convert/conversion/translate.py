@@ -9,11 +9,10 @@ from lora_convert.architectures import AUTHORS, Architecture, Row, fill, find_al
 from lora_convert.errors import AmbiguousCheckpointError, NotExpressibleError, ShapeError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from lora_convert.adapter import Adapter, Delta, Namespace
     from lora_convert.facts import Facts
-    from lora_convert.tensors.expr import Expr
 
 
 class _Place(NamedTuple):
@@ -64,7 +63,7 @@ def _place(delta: Delta, architecture: Architecture) -> _Place:
         raise ShapeError(delta.module, f"is not a module of {architecture.title}")
     entry, digits = found[0]
     if entry.row.growth:
-        growth = _height(delta.tensors) / _width(delta.tensors)
+        growth = _growth(delta)
         entry = min((entry for entry, _ in found), key=lambda one: abs(one.row.growth - growth))
     native = delta.namespace in AUTHORS
     return _Place(
@@ -79,8 +78,8 @@ def _from_row(place: _Place, delta: Delta, namespace: Namespace, facts: Facts) -
         return [delta._replace(module=names[place.member], namespace=namespace)]
     if place.row.order == (0,):
         return [delta._replace(module=names[0], namespace=namespace)]
-    unit = _unit(place.row, _height(delta.tensors), delta.module)
-    factors = Factors(delta.tensors, delta.scale)
+    unit = _unit(place.row, _height(delta), delta.module)
+    factors = _factors(delta)
     take = ALGORITHMS[delta.algorithm].algebra.take_rows
     return [
         _with(delta, take(delta.module, factors, _ranges(chunks, unit), facts))._replace(
@@ -90,12 +89,19 @@ def _from_row(place: _Place, delta: Delta, namespace: Namespace, facts: Facts) -
     ]
 
 
-def _height(tensors: Mapping[str, Expr]) -> int:
-    return tensors["up"].shape[0]
+def _height(delta: Delta) -> int:
+    """Rows of a delta; 0 where it is the same for any number of rows."""
+    return ALGORITHMS[delta.algorithm].algebra.shape(delta.tensors)[0]
 
 
-def _width(tensors: Mapping[str, Expr]) -> int:
-    return tensors["down"].shape[1]
+def _factors(delta: Delta) -> Factors:
+    return Factors(delta.tensors, delta.scale, delta.settings)
+
+
+def _growth(delta: Delta) -> float:
+    """Outputs an input; 1 where the factors do not tell both."""
+    shape = ALGORITHMS[delta.algorithm].algebra.shape(delta.tensors)
+    return shape[0] / shape[1] if len(shape) > 1 and all(shape[:2]) else 1.0
 
 
 def _unit(row: Row, height: int, module: str) -> int:
@@ -119,7 +125,7 @@ def _ranges(chunks: Sequence[int], unit: int) -> list[tuple[int, int]]:
 
 
 def _with(delta: Delta, factors: Factors) -> Delta:
-    return delta._replace(tensors=factors.tensors, scale=factors.scale)
+    return delta._replace(tensors=factors.tensors, scale=factors.scale, settings=factors.settings)
 
 
 def _to_native(
@@ -149,12 +155,12 @@ def _native(name: str, members: list[tuple[_Place, Delta]], facts: Facts) -> Del
                 f"{name}: given fused and in parts", choices=[d.module for _, d in members]
             )
         return delta
-    factors = Factors(delta.tensors, delta.scale)
+    factors = _factors(delta)
     if len(row.diffusers) > 1:
         factors = _fused(name, row, members, facts)
     order = row.order
     if list(order) != sorted(order):
-        unit = _unit(row, _height(factors.tensors), name)
+        unit = _unit(row, _height(_with(delta, factors)), name)
         back = [order.index(chunk) for chunk in range(len(order))]
         take = ALGORITHMS[delta.algorithm].algebra.take_rows
         factors = take(name, factors, _ranges(back, unit), facts)
@@ -170,16 +176,14 @@ def _fused(name: str, row: Row, members: list[tuple[_Place, Delta]], facts: Fact
             why="they are one module there, which has one algorithm",
             hint="lora-convert pipeline merges it into a Diffusers base, where they stay apart",
         )
-    units = {
-        _height(delta.tensors) / len(row.chunks[member or 0]) for member, delta in by_member.items()
-    }
+    units = {_height(delta) / len(row.chunks[member or 0]) for member, delta in by_member.items()}
     if len(units) > 1:
         raise ShapeError(name, "the heights of its parts do not fit together")
     unit = int(units.pop())
     parts = []
     for member, chunks in enumerate(row.chunks):
         delta = by_member.get(member)
-        factors = Factors(delta.tensors, delta.scale) if delta else None
+        factors = _factors(delta) if delta else None
         parts.append(Part(factors, len(chunks) * unit))
     return ALGORITHMS[algorithms.pop()].algebra.stack_rows(name, parts, facts)
 

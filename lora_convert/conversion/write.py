@@ -6,10 +6,10 @@ import json
 import struct
 from typing import TYPE_CHECKING
 
-from lora_convert.algorithms.lora import rank
+from lora_convert.algorithms import ALGORITHMS
 from lora_convert.conversion.scales import HEADER_KEY
 from lora_convert.errors import NotExpressibleError
-from lora_convert.formats import MetadataOf, ScaleEntry, write_config
+from lora_convert.formats import MetadataOf, ScaleEntry, document_fields, write_config
 from lora_convert.planning import Loss, TensorFile, TextFile
 from lora_convert.tensors.expr import Expr, Scalar
 
@@ -53,8 +53,8 @@ def _tensors(deltas: Sequence[Delta], target: Spelling, part: str = "") -> dict[
         for role, expr in delta.tensors.items():
             named[_key(delta, role, target, part, lone=lone)] = expr
         if target.format.scale_in == "tensor":
-            alpha = delta.scale.alpha_at(rank(delta.tensors))
-            named[_key(delta, "alpha", target, part, lone=lone)] = Scalar(_single(alpha), "F32")
+            for role, number in _numbers(delta).items():
+                named[_key(delta, role, target, part, lone=lone)] = number
     return named
 
 
@@ -70,6 +70,29 @@ def _refuse_shared_names(adapter: Adapter, target: Spelling) -> None:
                 why="who loads a file says which of them it is for",
                 hint="write a file of each, for example from the subfolders that --to peft makes",
             )
+
+
+def _numbers(delta: Delta) -> dict[str, Expr]:
+    """The numbers that stand beside a module's tensors, by role."""
+    algorithm = ALGORITHMS[delta.algorithm]
+    numbers: dict[str, Expr] = {}
+    if algorithm.alpha == "scale":
+        # LyCORIS cannot load a module without one, even where it means nothing (modules/lokr.py)
+        numbers["alpha"] = Scalar(_single(_alpha(delta)) if _rank(delta) else 1.0, "F32")
+    if algorithm.alpha == "constraint":
+        numbers["alpha"] = Scalar(_single(delta.settings.get("constraint", 0.0)), "F32")
+    if "ia3_weight" in delta.tensors:
+        numbers["on_input"] = Scalar(delta.settings["on_input"], "I64")
+    return numbers
+
+
+def _rank(delta: Delta) -> int:
+    """What alpha is divided by; 0 where it has no meaning."""
+    return ALGORITHMS[delta.algorithm].rank(delta.tensors)
+
+
+def _alpha(delta: Delta) -> float:
+    return delta.scale.alpha_at(_rank(delta))
 
 
 def _key(delta: Delta, role: str, target: Spelling, part: str, *, lone: bool) -> str:
@@ -91,7 +114,8 @@ def _single(value: float) -> float:
 def _alpha_losses(adapter: Adapter, target: Spelling) -> list[Loss]:
     if target.format.scale_in != "tensor":
         return []
-    alphas = [delta.scale.alpha_at(rank(delta.tensors)) for delta in adapter.deltas]
+    alphas = [_alpha(delta) for delta in adapter.deltas if _rank(delta)]
+    alphas += [d.settings["constraint"] for d in adapter.deltas if "constraint" in d.settings]
     rounded = sum(_single(alpha) != alpha for alpha in alphas)
     if not rounded:
         return []
@@ -118,10 +142,8 @@ def _metadata(adapter: Adapter, target: Spelling) -> dict[str, str]:
     if target.format.scale_in == "header":
         metadata[HEADER_KEY] = _header_document(adapter, target)
     if target.format.metadata:
-        ranks = tuple(rank(delta.tensors) for delta in adapter.deltas)
-        alphas = tuple(
-            delta.scale.alpha_at(size) for delta, size in zip(adapter.deltas, ranks, strict=True)
-        )
+        ranked = [delta for delta in adapter.deltas if _rank(delta)]
+        ranks, alphas = tuple(map(_rank, ranked)), tuple(map(_alpha, ranked))
         metadata |= target.format.metadata(
             MetadataOf(target.name, adapter.deltas, alphas, ranks, adapter.metadata)
         )
@@ -136,16 +158,15 @@ def _config(deltas: Sequence[Delta], *, flat: bool) -> dict[str, object]:
     entries = [
         ScaleEntry(
             delta.module.removeprefix("text_model.") if flat else delta.module,
-            rank(delta.tensors),
+            _rank(delta),
             delta.scale,
+            {role: tensor.shape for role, tensor in delta.tensors.items()},
+            delta.settings,
         )
         for delta in deltas
     ]
-    return write_config(
-        entries,
-        dora=any(delta.algorithm == "dora" for delta in deltas),
-        bias=any("bias" in delta.tensors for delta in deltas),
-    )
+    biased = any("bias" in delta.tensors for delta in deltas)
+    return write_config(deltas[0].algorithm, entries, bias=biased)
 
 
 def _header_document(adapter: Adapter, target: Spelling) -> str:
@@ -161,13 +182,10 @@ def _header_document(adapter: Adapter, target: Spelling) -> str:
 def _document(deltas: Sequence[Delta], base_model: str) -> str:
     """``adapter_config.json``, with what ``PeftModel.from_pretrained`` asks for."""
     fields: dict[str, object] = {
-        "peft_type": "LORA",
+        **document_fields(deltas[0].algorithm),
         "task_type": None,
         "base_model_name_or_path": base_model or None,
-        "bias": "none",
-        "fan_in_fan_out": False,
         "inference_mode": True,
-        "init_lora_weights": True,
         **_config(deltas, flat=False),
     }
     return json.dumps(fields, indent=2, sort_keys=True) + "\n"

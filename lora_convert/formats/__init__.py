@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lora_convert.formats._config_writing import document_fields, write_config
 from lora_convert.formats._declaration import (
     Ending,
     Format,
@@ -10,7 +11,8 @@ from lora_convert.formats._declaration import (
     Variation,
 )
 from lora_convert.formats._foreign import known_as
-from lora_convert.formats._lora_config import LoraConfig, read_config, trainer_config, write_config
+from lora_convert.formats._lora_config import LoraConfig, read_config, trainer_config
+from lora_convert.formats._tuners import TUNERS
 from lora_convert.formats.accelerate import ACCELERATE
 from lora_convert.formats.comfyui import COMFYUI
 from lora_convert.formats.diffusers import DIFFUSERS
@@ -45,12 +47,14 @@ def written() -> dict[str, Format]:
 __all__ = [
     "COMPONENTS",
     "FORMATS",
+    "TUNERS",
     "Ending",
     "Format",
     "LoraConfig",
     "MetadataOf",
     "ScaleEntry",
     "Variation",
+    "document_fields",
     "known_as",
     "read_config",
     "trainer_config",

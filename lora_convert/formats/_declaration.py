@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
+from lora_convert.formats._tuners import TUNERS, tuner_of
+
 if TYPE_CHECKING:
     from lora_convert.adapter import Delta, Namespace, Scale
 
@@ -117,6 +119,14 @@ class Format(NamedTuple):
         """Whether the format has names for a component."""
         return component in self.prefixes_for(architecture)
 
+    def holds(self, algorithm: str, role: str) -> bool:
+        """Whether a module of an algorithm may have a role: a configuration can forbid what names allow."""
+        found = tuner_of(algorithm) if self.scale_in != "tensor" else None
+        beside = ("bias", "magnitude", "mid", "diff_b")
+        if found and role in beside and algorithm not in TUNERS["LORA"].algorithms:
+            return False
+        return self.writes(role)
+
 
 class MetadataOf(NamedTuple):
     """What a format's metadata may depend on."""
@@ -130,8 +140,11 @@ class MetadataOf(NamedTuple):
 
 
 class ScaleEntry(NamedTuple):
-    """A module's name, rank and scale, for a configuration."""
+    """A module's name, rank, scale and shapes, for a configuration."""
 
     module: str
     rank: int
     scale: Scale
+    shapes: Mapping[str, tuple[int, ...]] = {}
+    """Of its tensors, by role."""
+    settings: Mapping[str, float] = {}

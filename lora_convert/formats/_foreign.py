@@ -25,7 +25,6 @@ FOREIGN = (
     Foreign("an SAI control LoRA", r"lora_controlnet$"),
     Foreign("a Custom Diffusion file", r".*_custom_diffusion"),
     Foreign("a OneTrainer bundled embedding", r"bundle_emb\."),
-    Foreign("a kohya OFT", r"oft_unet_"),
     Foreign(
         "a textual inversion embedding",
         r"emb_params$|string_to_param|clip_[lg]$|<[^>]+>$",

@@ -1,4 +1,4 @@
-"""PEFT's LoraConfig as data: in ``adapter_config.json``, in Diffusers' header, in a run's manifest.
+"""PEFT's configurations as data: in ``adapter_config.json``, in Diffusers' header, in a run's manifest.
 
 Nothing in it is executed. Patterns are matched as peft 0.21 does (utils/other.py, get_pattern_key).
 """
@@ -6,17 +6,14 @@ Nothing in it is executed. Patterns are matched as peft 0.21 does (utils/other.p
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from math import isfinite, sqrt
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from lora_convert.adapter import Scale
 from lora_convert.errors import CorruptCheckpointError, NotExpressibleError
-
-if TYPE_CHECKING:
-    from lora_convert.formats._declaration import ScaleEntry
+from lora_convert.formats._tuners import TUNERS, settings_in
 
 _DEFAULT_RANK = 8
 """peft's own, where a configuration says nothing."""
@@ -24,17 +21,12 @@ _DEFAULT_RANK = 8
 _KNOWN_TYPES = frozenset(
     {
         "ADALORA",
-        "BOFT",
         "BONE",
         "C3A",
         "FOURIERFT",
         "HRA",
-        "IA3",
         "LN_TUNING",
-        "LOHA",
-        "LOKR",
         "MISS",
-        "OFT",
         "POLY",
         "PROMPT_TUNING",
         "P_TUNING",
@@ -61,6 +53,8 @@ class LoraConfig(NamedTuple):
     """The part of a configuration that decides the scale of each module."""
 
     path: str
+    kind: str
+    """``peft_type``."""
     rank: int
     alpha: float
     ranks: Mapping[str, int]
@@ -73,21 +67,43 @@ class LoraConfig(NamedTuple):
     """The initialisation, where it changed the base model."""
     base_model: str
     """Name or path of the base model, where one is given."""
+    settings: Mapping[str, float] = {}
+    """Numbers that belong to the factors of every module."""
+    feedforward: tuple[str, ...] = ()
+    """Names or endings of names of modules whose inputs are changed, not their outputs (IA3)."""
+
+    @property
+    def algorithms(self) -> tuple[str, ...]:
+        """Algorithms that its modules can have."""
+        if self.kind == "LORA":
+            return ("dora",) if self.dora else ("lora",)
+        return TUNERS[self.kind].algorithms
 
     def rank_of(self, module: str) -> int:
         """The rank of a module."""
         return int(_matching(self.ranks, module, self.rank))
 
     def scale_of(self, module: str, rank: int) -> Scale:
-        """The scale of a module whose tensors have `rank`."""
+        """The scale of a module whose tensors have `rank`; 0 where they do not tell."""
         alpha = _matching(self.alphas, module, self.alpha)
-        return Scale(alpha, sqrt(rank) if self.rank_stabilised else rank)
+        divisor = rank or self.rank_of(module)
+        return Scale(alpha, sqrt(divisor) if self.rank_stabilised else divisor)
+
+    def settings_of(self, module: str) -> Mapping[str, float]:
+        """The numbers that belong to a module's factors."""
+        if self.kind != "IA3":
+            return self.settings
+        return {"on_input": float(_is_among(module, self.feedforward))}
 
     def targets_module(self, module: str) -> bool:
         """Whether the configuration adapts a module."""
         if self.targets is None:
             return True
-        return any(module == target or module.endswith("." + target) for target in self.targets)
+        return _is_among(module, self.targets)
+
+
+def _is_among(module: str, targets: Iterable[str]) -> bool:
+    return any(module == target or module.endswith("." + target) for target in targets)
 
 
 def _matching(patterns: Mapping[str, float], module: str, default: float) -> float:
@@ -133,19 +149,24 @@ def read_config(data: object, path: str) -> LoraConfig:
     kind = fields.text("peft_type", "LORA")
     if kind in _KNOWN_TYPES:
         raise NotExpressibleError(
-            f"{path}: peft_type is {kind}; only LORA is converted",
+            f"{path}: peft_type is {kind}; what is converted is {', '.join(TUNERS)}",
             hint="load it with PEFT; where that can merge it, merge_and_unload() makes a whole model of it",
         )
-    if kind != "LORA":
+    if kind not in TUNERS:
         raise fields.wrong("peft_type", kind)
     start = fields.data.get("init_lora_weights", True)
     changed = start if isinstance(start, str) and start.lower().startswith(_BASE_CHANGING) else ""
-    targets = fields.data.get("target_modules")
+    targets, feedforward = (
+        fields.data.get(name) for name in ("target_modules", "feedforward_modules")
+    )
+    alpha = TUNERS[kind].alpha or "lora_alpha"
     base = fields.data.get("base_model_name_or_path")
     return LoraConfig(
         path=path,
-        rank=fields.rank("r", fields.data.get("r", _DEFAULT_RANK)),
-        alpha=fields.number("lora_alpha", fields.data.get("lora_alpha", _DEFAULT_RANK)),
+        kind=kind,
+        # of what has no rank, r is a number of blocks and may be 0
+        rank=fields.rank("r", fields.data.get("r", _DEFAULT_RANK)) if TUNERS[kind].alpha else 0,
+        alpha=fields.number(alpha, fields.data.get(alpha, _DEFAULT_RANK)),
         ranks={
             key: fields.rank("rank_pattern", value)
             for key, value in fields.patterns("rank_pattern")
@@ -159,6 +180,11 @@ def read_config(data: object, path: str) -> LoraConfig:
         targets=tuple(map(str, targets)) if isinstance(targets, list) else None,
         base_changed_by=changed,
         base_model=base if isinstance(base, str) else "",
+        settings={
+            name: fields.number(name, value)
+            for name, value in settings_in(kind, fields.data).items()
+        },
+        feedforward=tuple(map(str, feedforward)) if isinstance(feedforward, list) else (),
     )
 
 
@@ -230,52 +256,3 @@ def _is_finite(value: float) -> bool:
         return isfinite(value)
     except OverflowError:
         return False
-
-
-def write_config(entries: Sequence[ScaleEntry], *, dora: bool, bias: bool) -> dict[str, object]:
-    """The fields that give each module its rank and scale, and no other.
-
-    A reader whose peft does not know a field refuses the file, so only what is needed is written.
-    """
-    stabilised = all(
-        entry.scale.divisor == sqrt(entry.rank) and entry.scale.divisor != entry.rank
-        for entry in entries
-    )
-    ranks = {entry.module: entry.rank for entry in entries}
-    alphas = {
-        entry.module: entry.scale.alpha_at(sqrt(entry.rank) if stabilised else entry.rank)
-        for entry in entries
-    }
-    rank = _most_common(ranks.values())
-    alpha = _most_common(alphas.values())
-    config: dict[str, object] = {
-        "r": rank,
-        "lora_alpha": _plain(alpha),
-        "rank_pattern": _patterns(ranks, rank),
-        "alpha_pattern": _patterns(alphas, alpha),
-        "target_modules": sorted(ranks),
-    }
-    flags = {"use_dora": dora, "use_rslora": stabilised, "lora_bias": bias}
-    return config | {name: True for name, value in flags.items() if value}
-
-
-def _most_common(values: Iterable[float]) -> float:
-    counted = Counter(values)
-    return max(counted, key=lambda value: (counted[value], -value))
-
-
-def _patterns(values: Mapping[str, float], default: float) -> dict[str, float]:
-    """Full names of the modules that differ from the default.
-
-    A name matches the end of longer ones too, so one that is the end of another is anchored.
-    """
-    listed = {module: value for module, value in values.items() if value != default}
-    ends = {module for module in listed if any(other.endswith(f".{module}") for other in values)}
-    return {
-        f"^{module}" if module in ends else module: _plain(value)
-        for module, value in sorted(listed.items())
-    }
-
-
-def _plain(value: float) -> float:
-    return int(value) if value == int(value) else value

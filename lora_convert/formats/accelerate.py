@@ -8,7 +8,12 @@ checkpointing.py; peft 0.21, tuners/tuners_utils.py).
 from __future__ import annotations
 
 from lora_convert.formats._declaration import Format
-from lora_convert.formats._endings import FOREIGN, NAMED_FACTORS, NAMED_FOREIGN
+from lora_convert.formats._endings import (
+    FOREIGN,
+    NAMED_FACTORS,
+    NAMED_FOREIGN,
+    NAMED_PRODUCTS,
+)
 from lora_convert.formats.peft import COMPONENTS
 
 ACCELERATE = Format(
@@ -27,7 +32,7 @@ ACCELERATE = Format(
     },
     shared_prefixes=("base_model.model.",),
     bare=True,
-    endings=(*NAMED_FACTORS, *NAMED_FOREIGN, *FOREIGN),
+    endings=(*NAMED_FACTORS, *NAMED_PRODUCTS, *NAMED_FOREIGN, *FOREIGN),
     scale_in="config",
     file_name=lambda stem: f"{stem}_accelerate",
     parts=True,

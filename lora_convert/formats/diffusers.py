@@ -8,7 +8,7 @@ Today's names, the ``.lora.down`` names of 2023, and the attention processors' b
 from __future__ import annotations
 
 from lora_convert.formats._declaration import Ending, Format
-from lora_convert.formats._endings import FACTORS, FOREIGN
+from lora_convert.formats._endings import FACTORS, FOREIGN, FOREIGN_PRODUCTS
 from lora_convert.formats.peft import COMPONENTS
 
 _PAIRS = (("down", "down"), ("up", "up"))
@@ -54,6 +54,7 @@ DIFFUSERS = Format(
         *_PROCESSORS,
         *_OLD_TEXT_ENCODERS,
         *FOREIGN,
+        *FOREIGN_PRODUCTS,
     ),
     # its reader infers the era of a text encoder's names from attention keys, and fails without one
     # in diffusers 0.42, utils/state_dict_utils.py

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from lora_convert.formats._declaration import Format, MetadataOf, Variation
-from lora_convert.formats._endings import DOWN_UP
+from lora_convert.formats._endings import DOWN_UP, IA3
 
 _BASE_VERSIONS = {
     "sd1": {"ss_base_model_version": "sd_v1"},
@@ -39,6 +39,10 @@ _NETWORK_MODULES = {
 }
 
 
+_OF_SD_SCRIPTS = frozenset({"lora", "dora"})
+"""Algorithms that its own network modules have names for; the others are LyCORIS's."""
+
+
 def _architecture_of(metadata: Mapping[str, str]) -> str:
     said = metadata.get("ss_base_model_version", "")
     versions = ((name, usual["ss_base_model_version"]) for name, usual in _BASE_VERSIONS.items())
@@ -52,10 +56,16 @@ def _metadata(of: MetadataOf) -> Mapping[str, str]:
     if not of.architecture:
         return {}
     usual = _BASE_VERSIONS.get(of.architecture, {})
+    own = all(delta.algorithm in _OF_SD_SCRIPTS for delta in of.deltas)
+    module = _NETWORK_MODULES.get(of.architecture, "networks.lora") if own else "lycoris.kohya"
+    usual_values = {"ss_network_dim": of.ranks, "ss_network_alpha": of.alphas}
     return {
-        "ss_network_module": _NETWORK_MODULES.get(of.architecture, "networks.lora"),
-        "ss_network_dim": f"{Counter(of.ranks).most_common(1)[0][0]}",
-        "ss_network_alpha": f"{Counter(of.alphas).most_common(1)[0][0]:g}",
+        "ss_network_module": module,
+        **{
+            name: f"{Counter(values).most_common(1)[0][0]:g}"
+            for name, values in usual_values.items()
+            if values
+        },
         # what the trainer itself said of its base is more precise than the architecture's usual version
         **{key: of.carried.get(key, value) for key, value in usual.items()},
     }
@@ -67,8 +77,9 @@ KOHYA = Format(
     separator="_",
     namespace="native",
     prefixes={
-        "unet": ("lora_unet_",),
-        "transformer": ("lora_unet_",),
+        # its own OFT writes oft_unet_ (networks/oft.py); LyCORIS, A1111 and ComfyUI know the other alone
+        "unet": ("lora_unet_", "oft_unet_"),
+        "transformer": ("lora_unet_", "oft_unet_"),
         "transformer_2": ("lora_unet_",),
         "transformer_ref": ("lora_unet_",),
         "connectors": ("lora_unet_",),
@@ -90,7 +101,7 @@ KOHYA = Format(
             {"prior": ("lora_prior_unet_",), "text_encoder": ("lora_prior_te_",)},
         ),
     ),
-    endings=DOWN_UP,
+    endings=(*DOWN_UP, *IA3),
     scale_in="tensor",
     file_name=lambda stem: f"{stem}_kohya.safetensors",
     magnitude="column",

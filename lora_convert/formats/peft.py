@@ -7,7 +7,7 @@ subfolder each.
 from __future__ import annotations
 
 from lora_convert.formats._declaration import Format
-from lora_convert.formats._endings import FACTORS, FOREIGN
+from lora_convert.formats._endings import FACTORS, FOREIGN, PRODUCTS
 
 COMPONENTS = (
     "unet",
@@ -35,7 +35,7 @@ PEFT = Format(
         for component in COMPONENTS
     },
     shared_prefixes=("base_model.model.",),
-    endings=(*FACTORS, *FOREIGN),
+    endings=(*FACTORS, *PRODUCTS, *FOREIGN),
     scale_in="config",
     file_name=lambda stem: f"{stem}_peft",
     parts=True,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from lora_convert.algorithms import ALGORITHMS
+from lora_convert.algorithms import ALGORITHMS, Algorithm
 from lora_convert.architectures import ARCHITECTURES
 from lora_convert.formats import FORMATS, written
 
@@ -19,6 +19,8 @@ class Catalogue(NamedTuple):
     components: dict[str, tuple[str, ...]]
     """By architecture."""
     algorithms: dict[str, str]
+    holding: dict[str, tuple[str, ...]]
+    """By algorithm: the formats that can hold it."""
     matrix: dict[str, dict[str, tuple[str, ...]]]
     """From, to, algorithms."""
 
@@ -36,7 +38,13 @@ class Catalogue(NamedTuple):
         return [
             ("Formats", list(self.formats.items())),
             ("Architectures", [*architectures, other]),
-            ("Algorithms", list(self.algorithms.items())),
+            (
+                "Algorithms",
+                [
+                    (name, f"{title} ({' '.join(self.holding[name])})")
+                    for name, title in self.algorithms.items()
+                ],
+            ),
         ]
 
     def matrix_rows(self) -> list[tuple[str, ...]]:
@@ -58,6 +66,10 @@ def catalogue() -> Catalogue:
             for name, architecture in ARCHITECTURES.items()
         },
         algorithms={name: algorithm.title for name, algorithm in ALGORITHMS.items()},
+        holding={
+            name: tuple(format_ for format_ in written() if _holds(format_, algorithm))
+            for name, algorithm in ALGORITHMS.items()
+        },
         matrix={
             origin: {target: _carried(origin, target) for target in written()} for origin in FORMATS
         },
@@ -69,7 +81,19 @@ def _carried(origin: str, target: str) -> tuple[str, ...]:
     return tuple(
         name
         for name, algorithm in ALGORITHMS.items()
-        if all(
-            FORMATS[origin].reads(role) and FORMATS[target].writes(role) for role in algorithm.needs
-        )
+        if _reads(origin, algorithm) and _holds(target, algorithm)
+    )
+
+
+def _reads(format_name: str, algorithm: Algorithm) -> bool:
+    """Whether a format's names have a spelling for some form of an algorithm."""
+    format_ = FORMATS[format_name]
+    return any(all(map(format_.reads, form)) for form in algorithm.forms)
+
+
+def _holds(format_name: str, algorithm: Algorithm) -> bool:
+    """Whether a format has a place for some form of an algorithm."""
+    format_ = FORMATS[format_name]
+    return any(
+        all(format_.holds(algorithm.name, role) for role in form) for form in algorithm.forms
     )

@@ -12,9 +12,9 @@ from lora_convert.errors import NotExpressibleError, OptionError, ShapeError
 from lora_convert.operations.approximating import cut, lost, product_of, ranks_of, resized
 from lora_convert.operations.editing import AS_IT_WAS, AS_TOLD, Bench, Edited, plan_edit
 from lora_convert.operations.scale import scaled
+from lora_convert.tensors.arithmetic import Dropped, Elected, Product, Sum
 from lora_convert.tensors.build import cast, padded, reshaped, stack, times
 from lora_convert.tensors.dtypes import common
-from lora_convert.tensors.expr import Dropped, Elected, Product, Sum
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from math import isclose
 from typing import TYPE_CHECKING, NamedTuple
 
-from lora_convert.algorithms import Factors
-from lora_convert.algorithms.lora import without_mid
-from lora_convert.tensors.expr import Product, Zeros
-from lora_convert.tensors.norms import product_difference, vector_difference
+from lora_convert.algorithms import ALGORITHMS, NEUTRAL, Factors
+from lora_convert.tensors.arithmetic import Product
+from lora_convert.tensors.build import cast, reshaped, shifted
+from lora_convert.tensors.dtypes import FLOATS
+from lora_convert.tensors.expr import Zeros
+from lora_convert.tensors.norms import difference, finite_and_zero, product_difference
 
 if TYPE_CHECKING:
     from lora_convert.adapter import Adapter, Delta
@@ -85,23 +88,38 @@ def _difference(
     if one is None or other is None:
         present = one or other
         assert present is not None
-        nothing = present.algorithm == "lora" and _is_zero(present, read)
+        nothing = _is_zero(present, read)
         where = "only in the first" if one else "only in the second"
         return Difference(
             label, nothing, 0.0 if nothing else float("inf"), 0.0, "" if nothing else where
         )
-    if one.algorithm != other.algorithm:
+    if any(_unlike(one, other)):
+        return Difference(label, False, float("inf"), 0.0, ", ".join(_unlike(one, other)))
+    same = one.algorithm == other.algorithm and _same_tensors(one.tensors, other.tensors, facts)
+    if same and one.scale.value == other.scale.value:
+        return Difference(label, one.settings == other.settings, 0.0, 0.0)
+    ours, theirs = _parts(one), _parts(other)
+    unlike = {name for name in ours.keys() ^ theirs.keys() if name not in NEUTRAL}
+    if unlike or (one.algorithm != other.algorithm and "change" not in ours.keys() & theirs.keys()):
         return Difference(
             label, False, float("inf"), 0.0, f"{one.algorithm} against {other.algorithm}"
         )
-    same = _same_tensors(one.tensors, other.tensors, facts)
-    if same and one.scale.value == other.scale.value:
-        return Difference(label, True, 0.0, 0.0)
     reason = f"scale {one.scale.value:g} against {other.scale.value:g}" if same else ""
-    relative = _relative(one, other, facts, read)
+    relative = max(
+        _relative(name, ours.get(name), theirs.get(name), read)
+        for name in ours.keys() | theirs.keys()
+    )
     # the same bytes have not been rounded: only their scales differ
     allowed = _ROUNDING["F32"] if same else _allowed(one, other)
     return Difference(label, relative == 0.0, relative, allowed, reason)
+
+
+def _unlike(one: Delta, other: Delta) -> Iterator[str]:
+    """Settings that are not the same, as far as fp32 can hold them."""
+    for name in sorted(one.settings.keys() | other.settings.keys()):
+        ours, theirs = (delta.settings.get(name, 0.0) for delta in (one, other))
+        if not isclose(ours, theirs, rel_tol=_ROUNDING["F32"]):
+            yield f"{name} {ours:g} against {theirs:g}"
 
 
 def _same_tensors(one: Mapping[str, Expr], other: Mapping[str, Expr], facts: Facts) -> bool:
@@ -112,44 +130,42 @@ def _same_tensors(one: Mapping[str, Expr], other: Mapping[str, Expr], facts: Fac
 
 def _squeezed(expr: Expr) -> Expr:
     """A factor as a matrix, where its shape allows: 1×1 convolutions act as linear layers do."""
-    from lora_convert.tensors.build import reshaped
-
     return reshaped(expr, expr.shape[:2]) if expr.shape[2:] == (1, 1) else expr
 
 
+def _parts(delta: Delta) -> dict[str, Expr]:
+    """What acts, from factors in float64."""
+    wide = {role: cast(t, "F64") for role, t in delta.tensors.items() if t.dtype in FLOATS}
+    factors = Factors(wide, delta.scale, delta.settings)
+    return ALGORITHMS[delta.algorithm].algebra.parts(factors)
+
+
 def _is_zero(delta: Delta, read: Callable[[Range], bytes]) -> bool:
-    from lora_convert.tensors.evaluate import evaluate
-
-    return not all(
-        evaluate(delta.tensors[role], read).any()
-        for role in ("up", "down")
-        if role in delta.tensors
+    """Whether a delta does nothing to any base."""
+    parts = _parts(delta)
+    if not parts.keys() <= NEUTRAL.keys():
+        return False
+    factors = [delta.tensors[role] for role in ("up", "down") if role in delta.tensors]
+    if "bias" not in parts and any(finite_and_zero(factor, read)[1] for factor in factors):
+        return True
+    return all(
+        finite_and_zero(shifted(part, -NEUTRAL[name]), read)[1] for name, part in parts.items()
     )
 
 
-def _relative(one: Delta, other: Delta, facts: Facts, read: Callable[[Range], bytes]) -> float:
-    ours, theirs = (
-        without_mid(Factors(one.tensors, one.scale)),
-        without_mid(Factors(other.tensors, other.scale)),
-    )
-    relative = product_difference(
-        Product(ours.tensors["up"], ours.tensors["down"], ours.scale.value),
-        Product(theirs.tensors["up"], theirs.tensors["down"], theirs.scale.value),
-        read,
-    )
-    magnitudes = one.tensors.get("magnitude"), other.tensors.get("magnitude")
-    if magnitudes[0] is not None and magnitudes[1] is not None:
-        relative = max(relative, vector_difference(magnitudes[0], magnitudes[1], (1.0, 1.0), read))
-    biases = [delta.tensors.get("bias") for delta in (one, other)]
-    if any(bias is not None for bias in biases):
-        zeros = Zeros("F32", (ours.tensors["up"].shape[0],))
-        first, second = (zeros if bias is None else bias for bias in biases)
-        scales = ours.scale.value, theirs.scale.value
-        relative = max(relative, vector_difference(first, second, scales, read))
-    return relative
+def _relative(
+    name: str, one: Expr | None, other: Expr | None, read: Callable[[Range], bytes]
+) -> float:
+    """How far one part is from another; one that is not there does nothing."""
+    if isinstance(one, Product) and isinstance(other, Product):
+        return product_difference(one, other, read)
+    present = one if one is not None else other
+    assert present is not None
+    nothing = shifted(Zeros("F64", present.shape), NEUTRAL.get(name, 0.0))
+    return difference(nothing if one is None else one, nothing if other is None else other, read)
 
 
 def _allowed(one: Delta, other: Delta) -> float:
     """What rounding to the coarsest dtype among the factors explains."""
-    dtypes = {tensor.dtype for delta in (one, other) for tensor in delta.tensors.values()}
-    return max(_ROUNDING.get(dtype, _COARSE) for dtype in dtypes)
+    tensors = (tensor for delta in (one, other) for tensor in delta.tensors.values())
+    return max(_ROUNDING.get(t.dtype, _COARSE) for t in tensors if t.dtype in FLOATS)

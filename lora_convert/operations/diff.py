@@ -18,7 +18,7 @@ from lora_convert.operations.proving import Proof, proof_of
 from lora_convert.operations.reading import read_adapter_of
 from lora_convert.storage.joined import Joined
 from lora_convert.storage.probe import ByteFacts
-from lora_convert.tensors.expr import Product
+from lora_convert.tensors.arithmetic import Product
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

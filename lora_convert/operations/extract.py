@@ -28,9 +28,9 @@ from lora_convert.storage.checkpoint import Checkpoint
 from lora_convert.storage.joined import Joined, moved
 from lora_convert.storage.pipelines import is_pipeline, read_pipeline
 from lora_convert.storage.probe import ByteFacts
+from lora_convert.tensors.arithmetic import Sum
 from lora_convert.tensors.build import cast, times
 from lora_convert.tensors.dtypes import FLOATS, common, holds_exactly
-from lora_convert.tensors.expr import Sum
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,7 +9,12 @@ from lora_convert.conversion.read import read
 from lora_convert.errors import NotExpressibleError, VerificationError
 from lora_convert.operations.opening import open_adapter
 from lora_convert.operations.recognising import check_recognised
-from lora_convert.operations.remarks import base_loss, notes_on_reading, scale_losses
+from lora_convert.operations.remarks import (
+    base_loss,
+    notes_on_alphas,
+    notes_on_reading,
+    scale_losses,
+)
 from lora_convert.operations.scaling import base_changes, notes_on_scales, scale_sources
 from lora_convert.storage.joined import moved
 from lora_convert.tensors.dtypes import FLOATS
@@ -18,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import ExitStack
 
-    from lora_convert.adapter import Adapter
+    from lora_convert.adapter import Adapter, Delta
     from lora_convert.formats import Format
     from lora_convert.operations.opening import Opened
     from lora_convert.planning import Loss
@@ -79,7 +84,11 @@ def read_adapter_of(
     found = read(opened.checkpoint.header, opened.detection, gathered, scales)
     supposed = [*scale_losses(found), *(base_loss(kind, found) for kind in base_changes(scales))]
     beside = found._replace(base=0) if base_counts else found
-    notes = [*notes_on_reading(opened, beside, wanted), *notes_on_scales(found, scales)]
+    notes = [
+        *notes_on_reading(opened, beside, wanted),
+        *notes_on_alphas(gathered),
+        *notes_on_scales(found, scales),
+    ]
     return Found(found, tuple(supposed), tuple(notes))
 
 
@@ -99,10 +108,15 @@ def notes_on_effect(adapter: Adapter, read_range: Callable[[Range], bytes]) -> l
                 f"{delta.label}: its {broken[0]} is not finite, and cannot be merged",
                 hint="lora-convert inspect --health FILE lists all such keys",
             )
-        idle += checked["up"][1] and "magnitude" not in delta.tensors
+        idle += _is_idle(delta, {role for role, (_, zero) in checked.items() if zero})
     if idle == len(adapter.deltas):
         return ["every up factor is zero: the adapter was not trained, and changes nothing"]
     return [f"{idle} modules change nothing: their up factors are zero"] if idle else []
+
+
+def _is_idle(delta: Delta, zero: set[str]) -> bool:
+    """Whether a LoRA was left as it began: another algorithm's zeros are not looked for."""
+    return "up" in zero and "magnitude" not in delta.tensors
 
 
 def check_finite(name: str, dtype: str, block: bytes) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from lora_convert.algorithms import FOREIGN
+from lora_convert.algorithms import ALGORITHMS, FOREIGN
 from lora_convert.architectures import ARCHITECTURES
 from lora_convert.errors import (
     UnexplainedKeysError,
@@ -26,13 +26,7 @@ def check_recognised(opened: Opened, format_: Format | None = None) -> None:
     if detection.format is None:
         raise UnknownFormatError(checkpoint.path, known_as=detection.known_as, examples=keys)
     if detection.foreign:
-        names = sorted({FOREIGN[r.foreign] for r in detection.foreign.values() if r.foreign})
-        raise UnexplainedKeysError(
-            checkpoint.path,
-            detection.unexplained,
-            len(keys),
-            why=f"{' and '.join(names)}: recognised, but not converted by this version",
-        )
+        raise _foreign(detection, checkpoint.path, len(keys))
     flat = FORMATS[detection.format].separator == "_"
     if detection.architecture is None and flat:
         raise UnknownArchitectureError(
@@ -55,6 +49,20 @@ def check_recognised(opened: Opened, format_: Format | None = None) -> None:
             f"{checkpoint.path}: the names fit {listed}; {format_.title} needs to know which",
             candidates=[c.architecture or "" for c in detection.candidates],
         )
+
+
+def _foreign(detection: Detection, path: str, total: int) -> UnexplainedKeysError:
+    """Why algorithms that are known by name only are not converted, and what to do instead."""
+    names = sorted({r.foreign for r in detection.foreign.values() if r.foreign})
+    known = [FOREIGN[name] for name in names if name in FOREIGN]
+    why = [f"{one.title}: {one.why}" for one in known]
+    why += [
+        f"{ALGORITHMS[name].short}: no tool reads it under {detection.format} names"
+        for name in names
+        if name in ALGORITHMS
+    ]
+    hint = known[0].hint if known else "lora-convert formats shows which formats hold it"
+    return UnexplainedKeysError(path, detection.unexplained, total, why="; ".join(why), hint=hint)
 
 
 def _mixed(detection: Detection) -> str:

@@ -10,7 +10,10 @@ from lora_convert.conversion.spelling import UNKNOWN_COMPONENT
 from lora_convert.planning import Loss
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from lora_convert.adapter import Adapter
+    from lora_convert.conversion.gather import Gathered
     from lora_convert.formats import Format
     from lora_convert.operations.opening import Opened
 
@@ -41,6 +44,15 @@ def base_loss(kind: str, adapter: Adapter) -> Loss:
         f"{kind} changed the base when training began, and the adapter is relative to that",
         len(adapter.deltas),
     )
+
+
+def notes_on_alphas(gathered: Iterable[Gathered]) -> list[str]:
+    """Alphas that mean nothing, and are left out."""
+    void = [entry for entry in gathered if entry.void]
+    if not void:
+        return []
+    names = " and ".join(sorted({entry.algorithm for entry in void}))
+    return [f"{len(void)} modules: an alpha means nothing for {names}, and was left out"]
 
 
 def notes_on_reading(opened: Opened, adapter: Adapter, wanted: str | None) -> list[str]:

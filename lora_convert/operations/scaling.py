@@ -11,6 +11,7 @@ from lora_convert.conversion.scales import (
     ScaleSources,
     document_configs,
     header_configs,
+    of_alpha,
     scale_from,
 )
 from lora_convert.errors import CheckpointNotFoundError, OptionError
@@ -56,11 +57,11 @@ def _option(text: str) -> Callable[[Module], Scale]:
     """``rank``, ``alpha=N``, ``scale=N`` or the path of a configuration, as a rule."""
     name, equals, number = text.partition("=")
     if text == "rank":
-        return lambda module: Scale(module.rank, module.rank)
+        return lambda module: of_alpha(module.rank, module.rank)
     if equals and name in {"alpha", "scale"}:
         value = _number(text, number)
         if name == "alpha":
-            return lambda module: Scale(value, module.rank)
+            return lambda module: of_alpha(value, module.rank)
         return lambda module: Scale(value, 1.0)
     path = os.path.join(text, CONFIG) if os.path.isdir(text) else text
     if not os.path.exists(path):

@@ -7,20 +7,29 @@ from __future__ import annotations
 
 from math import prod
 
+from lora_convert.tensors.arithmetic import (
+    Contracted,
+    Directed,
+    Gained,
+    Hadamard,
+    Kronecker,
+    Mixed,
+    Product,
+    Shifted,
+    Sum,
+    Transposed,
+    Turned,
+)
 from lora_convert.tensors.expr import (
     Cast,
     Columns,
-    Contracted,
-    Directed,
     Expr,
     Padded,
-    Product,
     Reshaped,
     Rows,
     Scalar,
     Shape,
     Stack,
-    Sum,
     Times,
     Zeros,
 )
@@ -51,12 +60,27 @@ def rows(of: Expr, start: int, stop: int) -> Expr:
             return Contracted(rows(mid, start, stop), down)
         case Product(up, down, factor):
             return Product(rows(up, start, stop), down, factor)
+        case Mixed(inner, matrix):
+            return Mixed(rows(inner, start, stop), matrix)
         case Sum(first_one, second):
             return Sum(rows(first_one, start, stop), rows(second, start, stop))
         case Directed(inner, magnitude) if of.by_row:
             return Directed(rows(inner, start, stop), rows(magnitude, start, stop))
         case Reshaped(inner, shape) if inner.shape[0] == shape[0]:
             return reshaped(rows(inner, start, stop), (stop - start, *shape[1:]))
+        case Transposed(inner):
+            return transposed(columns(inner, start, stop))
+        case Hadamard(one, other):
+            return Hadamard(rows(one, start, stop), rows(other, start, stop))
+        case Kronecker(outer, inner):
+            return _rows_of_kronecker(outer, inner, start, stop)
+        case Shifted(inner, by):
+            return Shifted(rows(inner, start, stop), by)
+        case Gained(inner, gains):
+            gains = rows(gains, start, stop) if of.by_row else gains
+            return Gained(rows(inner, start, stop), gains)
+        case Turned(inner, turns, rotation) if of.by_row:
+            return Turned(rows(inner, start, stop), turns, rotation)
         case _:
             return Rows(of, start, stop)
 
@@ -71,6 +95,24 @@ def _rows_of_stack(parts: tuple[Expr, ...], start: int, stop: int) -> Expr:
             taken.append(rows(part, first - top, last - top))
         top = bottom
     return stack(*taken)
+
+
+def _rows_of_kronecker(outer: Expr, inner: Expr, start: int, stop: int) -> Expr:
+    """Rows of one element's block, of whole blocks, and of another's."""
+    height = inner.shape[0]
+    first, last = start // height, (stop - 1) // height
+    top, bottom = start - first * height, stop - last * height
+    if first == last:
+        return Kronecker(rows(outer, first, last + 1), rows(inner, top, bottom))
+    parts = []
+    if top:
+        parts.append(Kronecker(rows(outer, first, first + 1), rows(inner, top, height)))
+    whole = first + (top > 0), last + (bottom == height)
+    if whole[0] < whole[1]:
+        parts.append(Kronecker(rows(outer, *whole), inner))
+    if bottom < height:
+        parts.append(Kronecker(rows(outer, last, last + 1), rows(inner, 0, bottom)))
+    return stack(*parts)
 
 
 def columns(of: Expr, start: int, stop: int) -> Expr:
@@ -90,6 +132,8 @@ def columns(of: Expr, start: int, stop: int) -> Expr:
             return cast(columns(inner, start, stop), dtype)
         case Zeros(dtype, shape):
             return Zeros(dtype, (shape[0], stop - start, *shape[2:]))
+        case Transposed(inner):
+            return transposed(rows(inner, start, stop))
         case Padded(inner, left, _):
             return _columns_of_padded(inner, start - left, stop - left)
         case _:
@@ -152,6 +196,20 @@ def times(of: Expr, factor: float) -> Expr:
             return of
         case _:
             return Times(of, factor)
+
+
+def transposed(of: Expr) -> Expr:
+    """A matrix with its rows and columns changed."""
+    return of.of if isinstance(of, Transposed) else Transposed(of)
+
+
+def shifted(of: Expr, by: float) -> Expr:
+    """`of` plus a number."""
+    match of:
+        case Shifted(inner, first) if first + by == 0.0:
+            return inner
+        case _:
+            return Shifted(of, by) if by else of
 
 
 def cast(of: Expr, dtype: str) -> Expr:

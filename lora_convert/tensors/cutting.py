@@ -2,7 +2,8 @@
 
 Singular values below some 1e-8 of the largest are lost by squaring, far below what fp16 and bf16 can
 hold. Where the matrix is a product, it is never built: what is left to decompose has the size of its
-rank.
+rank. A Kronecker product is decomposed as its two factors are, which are small; a Hadamard product of
+two products is a product itself, of both ranks together.
 """
 
 from __future__ import annotations
@@ -11,15 +12,17 @@ from functools import lru_cache
 from math import prod, sqrt
 from typing import TYPE_CHECKING, NamedTuple
 
+from lora_convert.tensors.arithmetic import Hadamard, Kronecker, Product
 from lora_convert.tensors.build import reshaped, rows
 from lora_convert.tensors.evaluate import evaluate
-from lora_convert.tensors.expr import Cast, Product, Reshaped, Times
+from lora_convert.tensors.expr import Cast, Reshaped, Times
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from lora_convert.tensors.arithmetic import Cut
     from lora_convert.tensors.evaluate import Array, Read
-    from lora_convert.tensors.expr import Cut, Expr
+    from lora_convert.tensors.expr import Expr
 
 _BLOCK = 1 << 21
 """Elements of the matrix computed at a time."""
@@ -101,6 +104,11 @@ def _decomposed(of: Expr, rank: int, seed: int | None, read: Read) -> Decomposed
             times, sign = abs(factor), -1.0 if factor < 0 else 1.0
             values = found.values * times
             return Decomposed(found.left * sign, values, found.right, found.norm * times)
+        case Kronecker(outer, inner):
+            one, other = (_decomposed(part, rank, seed, read) for part in (outer, inner))
+            return _of_kronecker(one, other, rank)
+        case Hadamard(Product() as first, Product() as second) if _is_low(first, second):
+            return _of_product(*_product_of(first, second, read))
         case Product(up, down, factor):
             return _of_product(_matrix(up, read) * factor, _matrix(down, read))
         case _:
@@ -122,6 +130,36 @@ def _of_product(up: Array, down: Array) -> Decomposed:
     inner_left, values, inner_right = numpy.linalg.svd(upper @ lower.T, full_matrices=False)
     norm = float(numpy.linalg.norm(values))
     return Decomposed(left @ inner_left, values, inner_right @ right.T, norm)
+
+
+def _is_low(one: Product, other: Product) -> bool:
+    """Whether the ranks of two products together are below what their shape allows."""
+    return one.up.shape[1] * other.up.shape[1] < min(one.shape[0], prod(one.shape[1:]))
+
+
+def _product_of(one: Product, other: Product, read: Read) -> tuple[Array, Array]:
+    """Up and down of an element-by-element product of two products: of every pair of their ranks."""
+    import numpy
+
+    ups = [_matrix(one.up, read) * one.factor, _matrix(other.up, read) * other.factor]
+    downs = [_matrix(one.down, read), _matrix(other.down, read)]
+    up = numpy.einsum("op,oq->opq", *ups).reshape(ups[0].shape[0], -1)
+    down = numpy.einsum("pi,qi->pqi", *downs).reshape(-1, downs[0].shape[1])
+    return up, down
+
+
+def _of_kronecker(outer: Decomposed, inner: Decomposed, rank: int) -> Decomposed:
+    """Singular values are all products of one of each, vectors likewise."""
+    import numpy
+
+    products = numpy.multiply.outer(outer.values, inner.values)
+    order = numpy.argsort(-products, axis=None, kind="stable")[:rank]
+    first, second = numpy.unravel_index(order, products.shape)
+    left = numpy.einsum("an,bn->abn", outer.left[:, first], inner.left[:, second])
+    right = numpy.einsum("nc,nd->ncd", outer.right[first], inner.right[second])
+    values = products.ravel()[order]
+    norm = outer.norm * inner.norm
+    return Decomposed(left.reshape(-1, len(order)), values, right.reshape(len(order), -1), norm)
 
 
 class _Matrix:

@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from lora_convert.errors import NotExpressibleError
+from lora_convert.tensors.arithmetic import (
+    Cut,
+    Directed,
+    Dropped,
+    Elected,
+    Embedded,
+    Gained,
+    Hadamard,
+    Mixed,
+    Shifted,
+    Sum,
+    Turned,
+)
 from lora_convert.tensors.build import rows
 from lora_convert.tensors.dtypes import BITS, NUMPY_NAMES
 from lora_convert.tensors.expr import (
     Cast,
     Columns,
-    Contracted,
-    Cut,
-    Directed,
-    Dropped,
-    Elected,
     Expr,
     Held,
     Padded,
-    Product,
     Reshaped,
     Rows,
     Scalar,
     Stack,
-    Sum,
     Times,
     Zeros,
 )
@@ -98,45 +104,10 @@ def evaluate(expr: Expr, read: Read) -> Array:
             plain = flat.view(f"u{flat.itemsize}")  # numpy cannot step through ml_dtypes' kinds
             turned = numpy.lib.stride_tricks.as_strided(plain, shape, steps, writeable=False)
             return turned.view(flat.dtype)
-        case Product(up, down, factor):
-            exact = numpy_dtype(expr.dtype)
-            outer = evaluate(up, read).astype(exact, copy=False).reshape(up.shape[0], -1)
-            inside = evaluate(down, read).astype(exact, copy=False).reshape(down.shape[0], -1)
-            change = numpy.asarray(outer @ inside)
-            change *= exact.type(factor)
-            return change.reshape(expr.shape)
-        case Sum(first, second):
-            exact = numpy_dtype(expr.dtype)
-            added = evaluate(second, read).astype(exact, copy=False)
-            total = added if added.flags.writeable else added.copy()  # what was computed is ours
-            total += evaluate(first, read).astype(exact, copy=False)
-            return total
-        case Directed(inner, magnitude):
-            return _directed(
-                evaluate(inner, read), evaluate(magnitude, read), numpy_dtype(expr.dtype)
-            )
-        case Contracted(mid, down):
-            core = evaluate(mid, read).astype(numpy_dtype(expr.dtype))
-            factors = evaluate(down, read).astype(core.dtype).reshape(down.shape[0], -1)
-            return numpy.asarray(numpy.einsum("rqhw,qi->rihw", core, factors, optimize=False))
-        case Cut():
-            from lora_convert.tensors.cutting import factor_of
+        case _:
+            from lora_convert.tensors.computing import computed
 
-            return factor_of(expr, read).astype(numpy_dtype(expr.dtype), copy=False)
-        case Elected() | Dropped():
-            from lora_convert.tensors.pruning import pruned
-
-            return pruned(expr, read).astype(numpy_dtype(expr.dtype), copy=False)
-
-
-def _directed(values: Array, magnitude: Array, dtype: numpy.dtype[Any]) -> Array:
-    import numpy
-
-    by_row = magnitude.ndim == 1
-    axes = tuple(axis for axis in range(values.ndim) if axis != (0 if by_row else 1))
-    norms = numpy.sqrt(numpy.square(values, dtype="float64").sum(axes, keepdims=True))
-    lengths = magnitude.reshape(-1, *(1,) * (values.ndim - 1)) if by_row else magnitude
-    return numpy.asarray((lengths / norms).astype(dtype) * values.astype(dtype))
+            return computed(expr, read)
 
 
 def computed_blocks(expr: Expr, read: Read) -> Iterator[bytes]:
@@ -158,28 +129,18 @@ def computed_blocks(expr: Expr, read: Read) -> Iterator[bytes]:
 def _is_whole(expr: Expr) -> bool:
     """Whether rows of an expression cannot be computed without computing the others."""
     match expr:
-        case Strided() | Cut() | Elected() | Dropped():
+        case Strided() | Cut() | Embedded() | Elected() | Dropped():
             return True
-        case Directed() if not expr.by_row:
+        case Directed() | Turned() if not expr.by_row:
             return True
-        case Cast(inner, _) | Times(inner, _) | Reshaped(inner, _) | Directed(inner, _):
+        case Cast(inner, _) | Times(inner, _) | Reshaped(inner, _) | Shifted(inner, _):
             return _is_whole(inner)
-        case Sum(first, second):
+        case Gained(inner, _) | Directed(inner, _) | Mixed(inner, _) | Turned(inner, _, _):
+            return _is_whole(inner)
+        case Sum(first, second) | Hadamard(first, second):
             return _is_whole(first) or _is_whole(second)
         case _:
             return False
-
-
-def product(tensors: Mapping[str, Array], scale: float) -> Array:
-    """Scale · up · (mid ·) down in float64, in the shape of the module's weight."""
-    import numpy
-
-    up, down = tensors["up"].astype("float64"), tensors["down"].astype("float64")
-    if "mid" in tensors:
-        flat = down.reshape(down.shape[0], -1)
-        down = numpy.einsum("rqhw,qi->rihw", tensors["mid"].astype("float64"), flat)
-    wide = scale * (up.reshape(up.shape[0], -1) @ down.reshape(down.shape[0], -1))
-    return numpy.asarray(wide.reshape(up.shape[0], *down.shape[1:]))
 
 
 def held(array: Array) -> Held:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from math import isnan, sqrt
+from math import isnan, prod, sqrt
 from typing import TYPE_CHECKING
 
+from lora_convert.tensors.arithmetic import Product
 from lora_convert.tensors.build import reshaped, rows
 from lora_convert.tensors.evaluate import evaluate
-from lora_convert.tensors.expr import Product
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _STEP = 1 << 18
 """Elements of a factor held at a time."""
+_BLOCK = 1 << 21
+"""Elements of a product held at a time: some are taken apart for each block."""
 
 
 def product_difference(one: Product, other: Product, read: Read) -> float:
@@ -84,9 +86,11 @@ def _whole(factor: Expr, read: Read) -> Array:
     return evaluate(factor, read).astype("float64")
 
 
-def _pairs(one: Expr, other: Expr, read: Read) -> Iterator[tuple[Array, Array]]:
-    """Two matrices of one shape, a block of rows at a time."""
-    step = max(1, _STEP // max(one.shape[1], 1))
+def _pairs(
+    one: Expr, other: Expr, read: Read, elements: int = _STEP
+) -> Iterator[tuple[Array, Array]]:
+    """Two matrices of one shape, a block of rows at a time; both may be changed."""
+    step = max(1, elements // max(one.shape[1], 1))
     for start in range(0, one.shape[0], step):
         stop = min(start + step, one.shape[0])
         yield tuple(evaluate(rows(e, start, stop), read).astype("float64") for e in (one, other))  # type: ignore[misc]
@@ -129,15 +133,20 @@ def _ratio(difference: float, norm: float) -> float:
     return float("inf") if isnan(quotient) else quotient
 
 
-def vector_difference(one: Expr, other: Expr, factors: tuple[float, float], read: Read) -> float:
-    """‖a·one − b·other‖ / ‖a·one‖ of two vectors and their factors."""
+def difference(one: Expr, other: Expr, read: Read) -> float:
+    """‖one − other‖ / ‖one‖ of two tensors of as many rows and elements, a block of rows at a time."""
     import numpy
 
-    ours = evaluate(one, read).astype("float64").ravel() * factors[0]
-    theirs = evaluate(other, read).astype("float64").ravel() * factors[1]
-    if ours.shape != theirs.shape:
+    if one.shape[:1] != other.shape[:1] or prod(one.shape) != prod(other.shape):
         return float("inf")
-    return _ratio(float(numpy.linalg.norm(ours - theirs)), float(numpy.linalg.norm(ours)))
+    one, other = _flat(one), _flat(other)
+    apart = norm = 0.0
+    for first, second in _pairs(one, other, read, _BLOCK):
+        if not _same_gaps(first, second):
+            return float("inf")
+        apart += float(numpy.square(first - second).sum())
+        norm += float(numpy.square(first).sum())
+    return _ratio(sqrt(apart), sqrt(norm))
 
 
 def finite_and_zero(expr: Expr, read: Read) -> tuple[bool, bool]:

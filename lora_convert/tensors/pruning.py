@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lora_convert.tensors.arithmetic import Dropped
 from lora_convert.tensors.evaluate import evaluate
-from lora_convert.tensors.expr import Dropped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from lora_convert.tensors.arithmetic import Elected
     from lora_convert.tensors.evaluate import Array, Read
-    from lora_convert.tensors.expr import Elected, Expr, Shape
+    from lora_convert.tensors.expr import Expr, Shape
 
 
 def pruned(expr: Elected | Dropped, read: Read) -> Array:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 import pytest
 
@@ -12,8 +10,8 @@ from lora_convert.algorithms import ALGORITHMS, Factors, Part
 from lora_convert.algorithms.lora import without_mid
 from lora_convert.errors import NotExpressibleError, ShapeError
 from lora_convert.storage.probe import ByteFacts
-from lora_convert.tensors.build import rows
-from lora_convert.tensors.evaluate import computed_blocks, evaluate, held, product
+from lora_convert.tensors.build import cast, rows
+from lora_convert.tensors.evaluate import computed_blocks, evaluate, held
 from lora_convert.tensors.expr import Expr, Padded
 from lora_convert.tensors.ranges import Range
 
@@ -47,10 +45,12 @@ def factors(scale: Scale, **arrays: np.ndarray) -> Factors:
     return Factors({role: held(values) for role, values in arrays.items()}, scale)
 
 
-def change(made: Factors) -> np.ndarray:
+def change(made: Factors, algorithm: str = "lora") -> np.ndarray:
     """ΔW in float64."""
-    tensors: Mapping[str, Expr] = made.tensors
-    return product({role: evaluate(t, read) for role, t in tensors.items()}, made.scale.value)
+    wide = {role: cast(tensor, "F64") for role, tensor in made.tensors.items()}
+    found = ALGORITHMS[algorithm].algebra.change(made._replace(tensors=wide))
+    assert found is not None
+    return evaluate(found, read)
 
 
 def test_rows_may_be_taken_in_any_order() -> None:
@@ -161,7 +161,7 @@ def test_a_base_weight_becomes_itself_and_its_change() -> None:
     weight, bias = array(8, 5), array(8)
     made = factors(Scale(2, 4), down=array(4, 5), up=array(8, 4), bias=array(8))
     base = {"weight": held(weight), "bias": held(bias)}
-    merged = ALGORITHMS["lora"].algebra.merged("m", base, made)
+    merged = ALGORITHMS["lora"].algebra.merged("m", base, made, 1.0)
     np.testing.assert_allclose(evaluate(merged["weight"], read), weight + change(made), atol=1e-6)
     trained = evaluate(made.tensors["bias"], read)
     np.testing.assert_allclose(evaluate(merged["bias"], read), bias + 0.5 * trained, atol=1e-6)
@@ -174,7 +174,7 @@ def test_small_convolutions_are_merged_in_either_shape(
 ) -> None:
     weight = array(*shape)
     made = factors(Scale(1, 2), down=array(2, 5, *ones), up=array(8, 2, *ones))
-    merged = ALGORITHMS["lora"].algebra.merged("m", {"weight": held(weight)}, made)["weight"]
+    merged = ALGORITHMS["lora"].algebra.merged("m", {"weight": held(weight)}, made, 1.0)["weight"]
     wanted = weight + change(made).reshape(shape)
     np.testing.assert_allclose(evaluate(merged, read), wanted, atol=1e-6)
 
@@ -186,7 +186,7 @@ def test_a_magnitude_is_the_norm_of_what_is_merged(axis: int, kernel: tuple[int,
     magnitude = np.abs(array(size)) if axis == 0 else np.abs(array(1, size, *(1 for _ in kernel)))
     ups = array(8, 2, *(1 for _ in kernel))
     made = factors(Scale(1, 2), down=array(2, 5, *kernel), up=ups, magnitude=magnitude)
-    merged = ALGORITHMS["dora"].algebra.merged("m", {"weight": held(weight)}, made)["weight"]
+    merged = ALGORITHMS["dora"].algebra.merged("m", {"weight": held(weight)}, made, 1.0)["weight"]
     values = evaluate(merged, read).astype("float64")
     others = tuple(other for other in range(values.ndim) if other != axis)
     norms = np.sqrt((values**2).sum(others))
@@ -197,7 +197,7 @@ def test_a_magnitude_is_the_norm_of_what_is_merged(axis: int, kernel: tuple[int,
     np.testing.assert_allclose(directions, plain / lengths, atol=1e-6)
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("algorithm", ["lora", "dora"])
 def test_rows_of_a_merged_weight_are_computed_by_themselves(algorithm: str) -> None:
     made = factors(
         Scale(1, 2),
@@ -206,7 +206,7 @@ def test_rows_of_a_merged_weight_are_computed_by_themselves(algorithm: str) -> N
         **({"magnitude": np.abs(array(8))} if algorithm == "dora" else {}),
     )
     base = {"weight": held(array(8, 5).astype("float16"))}
-    merged = ALGORITHMS[algorithm].algebra.merged("m", base, made)["weight"]
+    merged = ALGORITHMS[algorithm].algebra.merged("m", base, made, 1.0)["weight"]
     assert merged.dtype == "F16"
     whole = evaluate(merged, read)
     parts = [evaluate(rows(merged, start, start + 3), read) for start in (0, 3)]
@@ -218,4 +218,4 @@ def test_a_base_of_other_shapes_is_refused() -> None:
     made = factors(Scale(1, 2), down=array(2, 5), up=array(8, 2))
     for shape in ((8, 6), (5, 8), (8, 5, 3, 3), (8,)):
         with pytest.raises(ShapeError, match="the base has"):
-            ALGORITHMS["lora"].algebra.merged("m", {"weight": held(array(*shape))}, made)
+            ALGORITHMS["lora"].algebra.merged("m", {"weight": held(array(*shape))}, made, 1.0)

@@ -54,6 +54,7 @@ def build(folder: Path) -> None:
     )
     _save(folder / "text-encoders.safetensors", _text_encoders())
     _save(folder / "wan-low-noise.safetensors", _wan())
+    _build_other_algorithms(folder)
     broken = folder / "broken.safetensors"
     broken.write_bytes((folder / "converted.safetensors").read_bytes()[:5000])
     pointer = (
@@ -190,6 +191,31 @@ def _build_wrapped_run(run: Path, checkpoint: Path) -> None:
         _at_noon(folder, day)
     document = {"state": "finished", "model": {"path": "models/stable-diffusion-v1-5"}}
     (run / "run.json").write_text(json.dumps(document), encoding="utf-8")
+
+
+def _build_other_algorithms(folder: Path) -> None:
+    """A LoKr and an OFT of the modules that the LoRA has."""
+    rng = np.random.default_rng(2)
+    read = lc.read_adapter(folder / "converted.safetensors")
+    lokr, oft = [], []
+    for module in read.modules:
+        height, width = module.tensors["up"].shape[0], module.tensors["down"].shape[1]
+        shapes = {"lokr_w1": (2, 2), "lokr_w2": (height // 2, width // 2)}
+        factors = {role: _drawn(rng, shape) for role, shape in shapes.items()}
+        lokr.append(module._replace(algorithm="lokr", tensors=factors, scale=1.0))
+        blocks = {"oft_blocks": _drawn(rng, (height // 2, 2, 2))}
+        oft.append(
+            module._replace(
+                algorithm="oft", tensors=blocks, scale=1.0, settings={"constraint": 0.001}
+            )
+        )
+    for name, modules in (("portrait-lokr", lokr), ("turned-oft", oft)):
+        made = read._replace(modules=tuple(modules), metadata={})
+        lc.write_adapter(made, folder / f"{name}.safetensors", to="kohya")
+
+
+def _drawn(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    return (0.1 * rng.standard_normal(shape)).astype("float16")
 
 
 def _at_noon(path: Path, day: int) -> None:

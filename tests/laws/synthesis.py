@@ -7,11 +7,12 @@ from itertools import product
 
 import numpy as np
 
-from lora_convert.architectures import ARCHITECTURES, Component, Row, fill
+from lora_convert.architectures import ARCHITECTURES, Component, Row, fill, find
 from lora_convert.operations.adapters import AdapterArrays, ModuleArrays
+from tests.laws.generators import GENERATORS, Drawing, Shape, base_of
 
 WIDTH = 8
-INPUTS = WIDTH + 2
+INPUTS = 12
 DEPTH = 2
 
 TOLD_BY_WIDTH = {"cosmos1"}
@@ -77,19 +78,10 @@ def _modules(
             for numbers in blocks(row, component):
                 groups.setdefault(numbers, []).append((fill(pattern, numbers), height))
         for members in groups.values():
-            # parts of one native module have one scale, unless mixed
-            rank, scale = int(rng.integers(1, 4)), float(rng.choice([0.5, 1.0, 2.0]))
-            for name, height in members:
-                if mixed:
-                    rank, scale = int(rng.integers(1, 5)), float(rng.choice([0.3, 1.0, 1.7]))
-                tail = (1, 1) if kernel else ()
-                tensors = {
-                    "down": rng.standard_normal((rank, width, *kernel)).astype(dtype),
-                    "up": rng.standard_normal((height, rank, *tail)).astype(dtype),
-                }
-                if algorithm == "dora":
-                    tensors["magnitude"] = rng.random(height).astype(dtype)
-                yield ModuleArrays(component.name, name, algorithm, tensors, scale)
+            shape = Shape(tuple(height for _, height in members), WIDTH, width, kernel)
+            made = GENERATORS[algorithm](Drawing(rng, dtype, mixed), shape)
+            for (name, _), part in zip(members, made, strict=False):
+                yield ModuleArrays(component.name, name, algorithm, *part)
 
 
 def adapter(
@@ -116,9 +108,26 @@ def adapter(
     return AdapterArrays(tuple(modules), architecture, {})
 
 
+def weight_shape(architecture: str, module: ModuleArrays) -> tuple[int, ...]:
+    """The shape of the weight that a module's factors were made for."""
+    entry, _ = find(ARCHITECTURES[architecture], module.module, module.component)
+    assert entry is not None
+    width = inputs(architecture, entry.row)
+    return (heights(entry.row)[entry.member], width, *_kernel(entry.row))
+
+
 def changes(found: AdapterArrays) -> dict[tuple[str, str], np.ndarray]:
-    """ΔW by component and module."""
-    return {(m.component, m.module): m.weight_change() for m in found.modules}
+    """ΔW by component and module; where it takes the base, what a seeded one becomes."""
+    changed = {}
+    for module in found.modules:
+        if module.algorithm in ("lora", "dora"):
+            change = module.weight_change()
+        else:
+            assert found.architecture
+            shape = weight_shape(found.architecture, module)
+            change = module.merged_weight(base_of(module.algorithm, shape)["weight"])
+        changed[module.component, module.module] = change
+    return changed
 
 
 def largest_difference(one: AdapterArrays, other: AdapterArrays) -> float:

@@ -102,6 +102,11 @@ def accounted(source: Path, name: str, values: np.ndarray, out: Path, architectu
     except lc.LoraConvertError as error:
         return f"error: {error}"
     told = [*(str(loss) for loss in result.plan["losses"]), *result.plan["notes"]]
+    if name.endswith((".diff_b", ".bias")) and any(
+        "diff_b" in m.tensors or np.allclose(m.tensors.get("bias", 0) * m.scale, values)
+        for m in lc.read_adapter(result.output, architecture=architecture).modules
+    ):
+        return "in the bias"
     about = [text for text in told if name in text or "not part of the adapter" in text]
     data = b"".join(Path(path).read_bytes() for path in result.outputs)
     if values.size > 1 and values.tobytes() in data:

@@ -7,12 +7,11 @@ from pathlib import Path
 import pytest
 
 import lora_convert as lc
-from lora_convert.algorithms import ALGORITHMS
 from lora_convert.architectures import ARCHITECTURES
 from tests.laws.covering import pairwise
 from tests.laws.pairs import WRITTEN, named, possible
 from tests.laws.synthesis import adapter, parts
-from tests.laws.test_conversion import written
+from tests.laws.test_conversion import LOW_RANK, written
 
 ALIKE = {"sd1", "sd2"}
 """Every module of one has the same names in the other."""
@@ -20,7 +19,7 @@ ALIKE = {"sd1", "sd2"}
 
 @pytest.mark.parametrize(
     ("architecture", "format_name", "algorithm"),
-    possible(pairwise(ARCHITECTURES, WRITTEN, ALGORITHMS)),
+    possible(pairwise(ARCHITECTURES, WRITTEN, LOW_RANK)),
 )
 def test_the_author_is_named_and_every_key_explained(
     tmp_path: Path, architecture: str, format_name: str, algorithm: str

@@ -15,7 +15,7 @@ from lora_convert.errors import BaseMismatchError, OptionError, UnknownArchitect
 from lora_convert.operations.editing import Writing
 from lora_convert.operations.extract import Extraction, plan_extract
 from lora_convert.operations.merging import Added, plan_merge
-from tests.laws.synthesis import adapter, changes, largest_difference, module_names
+from tests.laws.synthesis import INPUTS, adapter, changes, largest_difference, module_names
 from tests.pipelines import WEIGHTS, write_adapter, write_base
 
 
@@ -107,7 +107,7 @@ def test_checkpoints_in_one_file(tmp_path: Path, architecture: str) -> None:
                 kernel = (1, 1)
             for name, _ in module_names(row, "native"):
                 for start in layout.keys(part.name, name)[:1]:
-                    shape = (height, 10, *kernel)
+                    shape = (height, INPUTS, *kernel)
                     weights[f"{start}weight"] = rng.standard_normal(shape).astype("float32")
     base = tmp_path / "base.safetensors"
     save_file({**weights, "first_stage_model.x": np.ones(3, "float32")}, base)

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from lora_convert.tensors.arithmetic import Cut, Product, Sum
 from lora_convert.tensors.build import reshaped
 from lora_convert.tensors.cutting import singular_values
 from lora_convert.tensors.evaluate import evaluate, held
-from lora_convert.tensors.expr import Cast, Cut, Expr, Product, Reshaped, Sum, Times
+from lora_convert.tensors.expr import Cast, Expr, Reshaped, Times
 from lora_convert.tensors.ranges import Range
 
 
