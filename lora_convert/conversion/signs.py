@@ -28,9 +28,12 @@ def evidence(
     if architecture is None:
         return 0, 0, 0
     found = list(shown)
-    downs = [one for one in found if one.recipe.role == "down" and one.recipe.entry]
-    ups = [one for one in found if one.recipe.role == "up" and one.recipe.entry]
-    verdicts = [_verdict(sign, header, downs, ups) for sign in architecture.signs]
+    placed = [one for one in found if one.recipe.entry]
+    downs = [one for one in placed if one.recipe.role == "down"]
+    ups = [one for one in placed if one.recipe.role == "up"]
+    # factors of other algorithms tell no widths, but whose blocks they are
+    bodies = downs or placed
+    verdicts = [_verdict(sign, header, downs, ups, bodies) for sign in architecture.signs]
     odd = sum(_odd_shapes(one.recipe.entry, header, one.members) for one in downs)
     return -verdicts.count(False), verdicts.count(True), -odd
 
@@ -57,7 +60,11 @@ def _names(recipe: Recipe) -> tuple[str, ...]:
 
 
 def _verdict(
-    sign: Sign, header: Header, downs: Iterable[Shown], ups: Iterable[Shown]
+    sign: Sign,
+    header: Header,
+    downs: Iterable[Shown],
+    ups: Iterable[Shown],
+    bodies: Iterable[Shown],
 ) -> bool | None:
     """Whether a sign holds; None where the modules present do not tell."""
     if sign.inputs or sign.growths:
@@ -76,7 +83,7 @@ def _verdict(
     place, inside = sign.module.count("{}") - 1, f"{sign.module}."
     blocks = {
         int(number)
-        for one in downs
+        for one in bodies
         if any(name.startswith(inside) for name in _names(one.recipe))
         for number in {digits[one.recipe.wild[place]] for _, digits in one.members}
         if len(number) <= _MOST_DIGITS
