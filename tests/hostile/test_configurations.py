@@ -135,12 +135,18 @@ def test_ranks_that_the_tensors_contradict_are_refused(
     assert "--scale-from" in error.hint
 
 
-@pytest.mark.parametrize("kind", ["LOHA", "IA3", "PREFIX_TUNING"])
+@pytest.mark.parametrize("kind", ["VERA", "ADALORA", "PREFIX_TUNING"])
 def test_other_methods_of_peft_are_refused_by_name(kind: str, tmp_path: Path) -> None:
     folder = peft_folder(tmp_path / "a", peft_type=kind)
     with pytest.raises(NotExpressibleError, match=kind):
         lora_convert.convert(str(folder), "diffusers", output=str(tmp_path / "o"))
     assert answer(["to-diffusers", str(folder), "-o", str(tmp_path / "o")]).exit_code == 5
+
+
+@pytest.mark.parametrize("kind", ["LOHA", "IA3"])
+def test_a_method_that_the_weights_are_not_of(kind: str, tmp_path: Path) -> None:
+    error = refused(peft_folder(tmp_path / "a", peft_type=kind))
+    assert f"says {kind}, but" in error.problem
 
 
 def test_other_fields_are_carried_and_never_evaluated(tmp_path: Path) -> None:
