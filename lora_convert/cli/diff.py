@@ -72,7 +72,8 @@ def _show(out: Output, found: AdapterDifference, *, whole: bool) -> None:
 
 
 def _apart(module: ModuleDifference) -> float:
-    return float("inf") if module.distance is None else module.distance
+    """What is shown: the last bits of a distance differ between machines."""
+    return float("inf") if module.distance is None else float(f"{module.distance:.1e}")
 
 
 def _cell(side: Side | None) -> str:
