@@ -61,7 +61,8 @@ def test_the_last_that_another_wrote_is_never_lost(tmp_path: Path) -> None:
 
     def replace(number: int) -> None:
         (root / "new").write_text(str(number))
-        told.write_text(str(number))
+        with told.open("a") as lines:  # which a kill does not empty
+            lines.write(f"{number}\n")
         (root / "new").replace(root / "file")
 
     trash, said = Trash(str(root), ".trash"), Counter[str]()
@@ -70,7 +71,7 @@ def test_the_last_that_another_wrote_is_never_lost(tmp_path: Path) -> None:
             with contextlib.suppress(NotMovedError):
                 attempt(trash, "file", trash.state("file"), said)
     assert said["left"]
-    last = int(told.read_text())
+    last = int(told.read_text().splitlines()[-1])
     found = [path for path in (root / "file", *root.glob(".trash/*/0")) if path.exists()]
     assert {last - 1, last} & {int(path.read_text()) for path in found}
     for item in trash.items():
