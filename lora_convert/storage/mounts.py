@@ -19,7 +19,10 @@ def mounted_in(path: str) -> str:
             places = [line.split(b" ")[4] for line in table]
     except OSError:
         return ""
-    real = os.fsencode(os.path.realpath(path))
+    try:
+        real = os.fsencode(os.path.realpath(path))
+    except OSError:  # a link came or went meanwhile; whoever asks looks at its state again
+        real = os.fsencode(os.path.abspath(path))
     inside = os.path.join(real, b"")
     for place in map(_unescaped, places):
         if place == real or place.startswith(inside):
