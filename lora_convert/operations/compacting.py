@@ -20,6 +20,7 @@ from lora_convert.operations.interrupted import COMMAND, REPLACED
 from lora_convert.operations.laying_out import laid_out
 from lora_convert.operations.opening import open_adapter
 from lora_convert.operations.sharing import BASES, TRASH
+from lora_convert.storage.atomic import settle
 from lora_convert.storage.compacted import recipe_of
 from lora_convert.storage.compacting import (
     Difference,
@@ -74,6 +75,8 @@ class _Compaction(NamedTuple):
         if not kept:
             own = of_file(frozen_of(self.opened), self.number)
             kept = self._with_any(own)
+        with closing(RebuiltFile.of(self.item.path)) as rebuilt:
+            rebuilt.settle()
         self.opened.checkpoint.check_unchanged()
         state = self.plan.states[self.item.path]
         self._take({self.item.path: state}, REPLACED, for_good=True)
@@ -91,11 +94,11 @@ class _Compaction(NamedTuple):
             if first_difference(rebuilt, source, self.progress) is None:
                 return sum(map(os.path.getsize, [recipe, *adapters]))
         if is_whole(self.item.path):  # restored; only its adapter was still taken away
+            settle(self.item.path)
             os.unlink(recipe)
             return 0
-        stale = {
-            path: state_of(path) for path in [*adapters, recipe]
-        }  # without it nothing is known
+        # the recipe last: without it nothing is known
+        stale = {path: state_of(path) for path in [*adapters, recipe]}
         self._take(stale, "of an older file of this name", for_good=False)
         return 0
 

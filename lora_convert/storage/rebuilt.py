@@ -9,6 +9,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from lora_convert.errors import CheckpointNotFoundError, CorruptCheckpointError
+from lora_convert.storage.atomic import settle
 from lora_convert.storage.compacted import BASES, recipe_of
 from lora_convert.storage.files import SourceFile
 from lora_convert.storage.hashes import hash_of
@@ -114,6 +115,11 @@ class RebuiltFile(SourceFile):
         """Raise CorruptCheckpointError where what it is read from changed since it was opened."""
         for file in (self._own, *self._parts):
             file.check_unchanged()
+
+    def settle(self) -> None:
+        """Bring all that it is read from to the disk: a run that was killed may have left that undone."""
+        for file in (*self._parts, self._own):
+            settle(file.path)
 
     def is_at(self, path: str) -> bool:
         """Whether `path` is the file that this stands for, or one that it is read from."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import closing
 
 from lora_convert.errors import CorruptCheckpointError, InputError, OutputError
-from lora_convert.storage.atomic import check_space, staged_file, sync, sync_folder
+from lora_convert.storage.atomic import check_space, settle, staged_file, sync, sync_folder
 from lora_convert.storage.compacted import BASES, RECIPE, before, recipe_of
 from lora_convert.storage.files import BLOCK, SourceFile
 from lora_convert.storage.flushing import Flushing
@@ -51,15 +51,15 @@ def restore(path: str, progress: Callable[[int], None] = lambda done: None) -> N
     from is gone or changed, DestinationExistsError where another file has its name.
     """
     recipe = read_recipe_of(path)
-    if not is_whole(path):
+    if is_whole(path):
+        settle(path)  # copied back, perhaps, and not on the disk yet
+    else:
         with closing(RebuiltFile.of(path)) as rebuilt:
             _write(rebuilt, progress)
     beside = [os.path.join(os.path.dirname(path), part.beside) for part in recipe.parts]
-    for name in (
-        *filter(os.path.isfile, beside),
-        recipe_of(path),
-    ):  # while that is there, all is known
+    for name in filter(os.path.isfile, beside):
         _remove(name)
+    _remove(recipe_of(path))  # last: while it is there, all is known
     sync_folder(os.path.dirname(path))
 
 

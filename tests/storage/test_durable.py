@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from lora_convert.storage.compacted import BASES, RECIPE
+from tests.pipelines import write_base, write_wrapped_run
 from tests.storage.making import content, peft_folder
 from tests.storage.states import state
 from tests.storage.tracing import Call, losses, needs_strace, traced, traced_code
@@ -160,3 +162,43 @@ def test_what_is_shared_or_recorded_is_synced(work: str, tmp_path: Path) -> None
     assert done.exit_code == 0, done.stderr
     found = losses(done.calls, tmp_path / "out")
     assert [loss for loss in found if "/.links." not in loss] == []  # what was only tried
+
+
+@needs_strace
+@pytest.mark.parametrize("command", ["compact", "restore"])
+def test_what_a_killed_run_left_is_synced_before_anything_goes(
+    command: str, tmp_path: Path
+) -> None:
+    """Who wrote it may not have brought it to the disk, nor who copied a file back."""
+    base = write_base(tmp_path / "base")
+    run = write_wrapped_run(tmp_path / "run", base, base)
+    originals = {path: path.read_bytes() for path in run.rglob("model.safetensors")}
+    assert traced(["compact", str(run), "--yes", "--force"], cwd=tmp_path).exit_code == 0
+    for path, data in originals.items():
+        path.write_bytes(data)
+    made = {
+        path: [*path.parent.glob(f"*{RECIPE}"), *path.parent.glob("*adapter*.safetensors")]
+        for path in originals
+    }
+    bases = [path for path in (run / BASES).iterdir() if len(path.name) == 64]
+    force = ["--force"] if command == "compact" else []
+    done = traced([command, str(run), "--yes", *force], cwd=tmp_path)
+    assert done.exit_code == 0, done.stderr
+    for original, replacements in made.items():
+        kept = [*replacements, *bases] if command == "compact" else [original]
+        leaving = [original] if command == "compact" else replacements
+        assert len(replacements) > 1
+        gone = min(_leaves(done.calls, path) for path in leaving)
+        synced = {
+            call.places[0] for call in done.calls if call.name == "fsync" and call.ended < gone
+        }
+        assert {str(path) for path in kept} <= synced
+        assert {str(path.parent) for path in kept} <= synced
+
+
+def _leaves(calls: tuple[Call, ...], path: Path) -> int:
+    """When a file lost its name."""
+    leaving = ("unlink", "rename")
+    return next(
+        c.began for c in calls if c.name.startswith(leaving) and c.texts[:1] == (str(path),)
+    )

@@ -20,6 +20,8 @@ CALLS = (
     "mkdir,mkdirat,unlink,unlinkat,rmdir,chmod,fchmod,fchmodat,utimensat,ioctl,mmap"
 )
 _WRITING = {"write", "pwrite64", "writev", "pwritev", "ftruncate", "fallocate"}
+_BELOW = {"unlinkat", "mkdirat", "renameat", "renameat2", "linkat"}
+"""Calls in which each path comes after the open folder that it begins in."""
 _LINE = re.compile(r"(\d+) +(?:(\w+)\((.*)|<\.\.\. (\w+) resumed>(.*))", re.DOTALL)
 _RESULT = re.compile(r"\) += (-?\d+)")
 _TEXT = re.compile(r'"((?:[^"\\]|\\.)*)"')
@@ -125,10 +127,12 @@ def _calls(lines: Sequence[str], cwd: Path) -> list[Call]:
 def _texts(name: str, given: str, cwd: Path) -> tuple[str, ...]:
     if name in _WRITING or name == "ioctl":
         return ()
-    open_folder = _places(given)[:1] if name in {"unlinkat", "mkdirat"} else ()
+    texts = [_unescaped(text) for text in _TEXT.findall(given)]
+    folders = _places(given) if name in _BELOW else ()
+    below = folders if len(folders) == len(texts) else [str(cwd)] * len(texts)
     return tuple(
-        os.path.normpath(os.path.join(cwd, *open_folder, _unescaped(text)))
-        for text in _TEXT.findall(given)
+        os.path.normpath(os.path.join(cwd, folder, text))
+        for folder, text in zip(below, texts, strict=True)
     )
 
 
