@@ -108,11 +108,6 @@ def native_only(native: str) -> Row:
     return Row((), native, ())
 
 
-def diffusers_only(diffusers: str) -> Row:
-    """A module that the authors do not have."""
-    return Row((diffusers,), "")
-
-
 def nested(
     diffusers: str, native: str, inner: tuple[Row, ...], original: str = ""
 ) -> tuple[Row, ...]:
