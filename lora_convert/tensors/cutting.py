@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lora_convert.tensors.arithmetic import Hadamard, Kronecker, Product
 from lora_convert.tensors.build import reshaped, rows
+from lora_convert.tensors.eigenvectors import largest
 from lora_convert.tensors.evaluate import evaluate
 from lora_convert.tensors.expr import Cast, Reshaped, Times
 
@@ -186,13 +187,13 @@ def _of_matrix(matrix: _Matrix, rank: int) -> Decomposed:
     if matrix.height < matrix.width:
         whole = numpy.concatenate([block for _, block in matrix.blocks()])
         gram = whole @ whole.T
-        values, vectors = _largest(gram, rank)
+        values, vectors = _roots(gram, rank)
         right = _over(vectors.T @ whole, values[:, None])
         return Decomposed(vectors, values, right, sqrt(numpy.trace(gram)))
     gram = numpy.zeros((matrix.width, matrix.width))
     for _, block in matrix.blocks():
         gram += block.T @ block
-    values, vectors = _largest(gram, rank)
+    values, vectors = _roots(gram, rank)
     left = numpy.concatenate([block @ vectors for _, block in matrix.blocks()])
     return Decomposed(_over(left, values), values, vectors.T, sqrt(numpy.trace(gram)))
 
@@ -214,12 +215,12 @@ def _sampled(matrix: _Matrix, rank: int, seed: int) -> Decomposed:
     return Decomposed(left, values, right, float(numpy.linalg.norm(whole)))
 
 
-def _largest(gram: Array, rank: int) -> tuple[Array, Array]:
+def _roots(gram: Array, rank: int) -> tuple[Array, Array]:
     """Roots of the largest eigenvalues, falling, and the vectors they belong to."""
     import numpy
 
-    values, vectors = numpy.linalg.eigh(gram)
-    return numpy.sqrt(numpy.maximum(values[::-1][:rank], 0.0)), vectors[:, ::-1][:, :rank]
+    values, vectors = largest(gram, rank)
+    return numpy.sqrt(numpy.maximum(values, 0.0)), vectors
 
 
 def _over(vectors: Array, values: Array) -> Array:
