@@ -14,18 +14,19 @@ if TYPE_CHECKING:
         write_adapter,
     )
     from lora_convert.operations.applying import Result
-    from lora_convert.operations.convert import ConversionPlan, convert, plan_convert
+    from lora_convert.operations.convert import convert, plan_convert
     from lora_convert.operations.inspect import Inspection, inspect
     from lora_convert.operations.loading import Check, check
     from lora_convert.operations.proving import Proof
     from lora_convert.operations.verify import verify
+    from lora_convert.operations.writing import ConversionPlan
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "AdapterArrays": "operations.adapters",
     "Check": "operations.loading",
-    "ConversionPlan": "operations.convert",
+    "ConversionPlan": "operations.writing",
     "Inspection": "operations.inspect",
     "LoraConvertError": "errors",
     "ModuleArrays": "operations.adapters",

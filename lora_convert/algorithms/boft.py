@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from lora_convert.algorithms._rows import check_floats, is_whole
 from lora_convert.algorithms.oft import check_rescale, turned_rows
 from lora_convert.errors import NotExpressibleError, ShapeError
-from lora_convert.tensors.arithmetic import Rotation
+from lora_convert.tensors.turning import Rotation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

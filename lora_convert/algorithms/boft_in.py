@@ -15,8 +15,9 @@ from lora_convert.algorithms._columns import shared
 from lora_convert.algorithms._rows import check_floats, stack_in_common, taken
 from lora_convert.algorithms.oft import weakened
 from lora_convert.errors import ShapeError
-from lora_convert.tensors.arithmetic import Gained, Rotation, Turned
+from lora_convert.tensors.arithmetic import Gained
 from lora_convert.tensors.build import cast, reshaped
+from lora_convert.tensors.turning import Rotation, Turned
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

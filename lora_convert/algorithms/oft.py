@@ -16,17 +16,18 @@ from typing import TYPE_CHECKING
 from lora_convert.algorithms import _adding
 from lora_convert.algorithms._rows import check_floats, is_whole, stack_in_common, taken
 from lora_convert.errors import NotExpressibleError, ShapeError
-from lora_convert.tensors.arithmetic import Gained, Rotation, Shifted, Turned
+from lora_convert.tensors.arithmetic import Gained, Shifted
 from lora_convert.tensors.build import cast, reshaped, shifted, times
 from lora_convert.tensors.expr import Zeros
+from lora_convert.tensors.turning import Rotation, Turned
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from lora_convert.algorithms._contract import Factors, Holder, Part
     from lora_convert.facts import Facts
-    from lora_convert.tensors.arithmetic import RotationKind
     from lora_convert.tensors.expr import Expr, Shape
+    from lora_convert.tensors.turning import RotationKind
 
 _MERGE = "lora-convert merge puts it into a base, in one file or a component of a pipeline"
 

@@ -16,8 +16,8 @@ from lora_convert.algorithms import _adding
 from lora_convert.algorithms._columns import check_columns, shared
 from lora_convert.algorithms._rows import check_floats, check_matrices
 from lora_convert.errors import ShapeError
-from lora_convert.tensors.arithmetic import Rotation, Turned, block_size
 from lora_convert.tensors.build import cast
+from lora_convert.tensors.turning import Rotation, Turned, block_size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -8,7 +8,7 @@ from lora_convert.errors import EXIT_DONE
 
 if TYPE_CHECKING:
     from lora_convert.cli._output import Output
-    from lora_convert.operations.convert import ConversionPlan
+    from lora_convert.operations.writing import ConversionPlan
 
 
 def apply(out: Output, plan: ConversionPlan, *, force: bool, no_verify: bool, dry_run: bool) -> int:

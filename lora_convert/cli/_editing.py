@@ -10,9 +10,9 @@ import click
 from lora_convert.cli import _options
 
 if TYPE_CHECKING:
-    from lora_convert.operations.convert import ConversionPlan
     from lora_convert.operations.editing import Writing
     from lora_convert.operations.reading import Reading
+    from lora_convert.operations.writing import ConversionPlan
     from lora_convert.planning import LossPolicy
 
 Command = TypeVar("Command", bound=Callable[..., Any])

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from lora_convert.operations.applying import Result
-    from lora_convert.operations.convert import ConversionPlan
     from lora_convert.operations.inspect import Inspection
+    from lora_convert.operations.writing import ConversionPlan
 
 _SCALES = 3
 _WIDEST = 48

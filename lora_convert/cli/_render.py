@@ -10,9 +10,9 @@ from lora_convert.cli._output import Output, size
 
 if TYPE_CHECKING:
     from lora_convert.operations.applying import Result
-    from lora_convert.operations.convert import ConversionPlan
     from lora_convert.operations.inspect import Inspection
     from lora_convert.operations.proving import Proof
+    from lora_convert.operations.writing import ConversionPlan
 
 _SHOWN = 5
 _MOST_ITEMS = 20

@@ -141,8 +141,8 @@ def _wanted(
     no_verify: bool,
 ) -> Wanted:
     from lora_convert.operations.batch import Wanted
-    from lora_convert.operations.convert import check_options
     from lora_convert.operations.pieces import options_of
+    from lora_convert.operations.writing import check_options
 
     for name in formats:
         check_options(name, None, "warn")

@@ -59,8 +59,8 @@ def _run(
     out = Output(json=as_json, quiet=quiet)
     if len(sources) == 1 and not os.path.isdir(sources[0]):
         return _one(out, to, sources[0], output=output, **how)
-    from lora_convert.operations.convert import check_options
     from lora_convert.operations.several import conversions_of
+    from lora_convert.operations.writing import check_options
 
     format_ = check_options(to or _only_format(how["application"]), how["dtype"], how["losses"])
     reading = {name: how[name] for name in ("architecture", "component")}

@@ -10,7 +10,8 @@ from lora_convert.algorithms import ALGORITHMS, Factors
 from lora_convert.architectures import find
 from lora_convert.errors import NotExpressibleError
 from lora_convert.planning import Loss, LossKind
-from lora_convert.tensors.arithmetic import Cut, Hadamard, Kronecker, Product
+from lora_convert.tensors.approximations import Cut
+from lora_convert.tensors.arithmetic import Hadamard, Kronecker, Product
 from lora_convert.tensors.build import cast, reshaped
 from lora_convert.tensors.dtypes import FLOATS, common
 from lora_convert.tensors.expr import Cast, Reshaped, Times

@@ -78,7 +78,7 @@ def layout(kind: str, entries: Sequence[ScaleEntry]) -> dict[str, object]:
 
 
 def _oft(entries: Sequence[ScaleEntry]) -> dict[str, object]:
-    from lora_convert.tensors.arithmetic import block_size
+    from lora_convert.tensors.turning import block_size
 
     first = entries[0].settings
     sizes = {block_size(entry.shapes["oft_R"][1]) for entry in entries}

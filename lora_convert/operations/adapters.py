@@ -12,11 +12,11 @@ from lora_convert.conversion.gather import chosen_adapter
 from lora_convert.conversion.read import read
 from lora_convert.conversion.translate import translate
 from lora_convert.errors import NotExpressibleError, OptionError
-from lora_convert.operations.convert import Origin, check_options, plan_adapter
 from lora_convert.operations.destination import destination
 from lora_convert.operations.opening import open_adapter
 from lora_convert.operations.recognising import check_recognised
 from lora_convert.operations.scaling import scale_sources
+from lora_convert.operations.writing import Origin, check_options, plan_adapter
 from lora_convert.storage.checkpoint import Checkpoint
 from lora_convert.storage.folders import NO_FILES
 from lora_convert.storage.probe import ByteFacts

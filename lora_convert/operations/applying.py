@@ -30,7 +30,7 @@ from lora_convert.storage.writer import (
 )
 
 if TYPE_CHECKING:
-    from lora_convert.operations.convert import ConversionPlan
+    from lora_convert.operations.writing import ConversionPlan
 
 Progress = Callable[[int], None]
 

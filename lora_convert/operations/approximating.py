@@ -9,7 +9,8 @@ from lora_convert.adapter import Scale
 from lora_convert.algorithms import Factors
 from lora_convert.algorithms.lora import rank, without_mid
 from lora_convert.errors import NotExpressibleError
-from lora_convert.tensors.arithmetic import Cut, Product
+from lora_convert.tensors.approximations import Cut
+from lora_convert.tensors.arithmetic import Product
 from lora_convert.tensors.build import cast, reshaped, times
 from lora_convert.tensors.dtypes import common
 from lora_convert.tensors.expr import Cast, Reshaped

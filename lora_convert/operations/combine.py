@@ -12,7 +12,8 @@ from lora_convert.errors import NotExpressibleError, OptionError, ShapeError
 from lora_convert.operations.approximating import cut, lost, product_of, ranks_of, resized
 from lora_convert.operations.editing import AS_IT_WAS, AS_TOLD, Bench, Edited, plan_edit
 from lora_convert.operations.scale import scaled
-from lora_convert.tensors.arithmetic import Dropped, Elected, Product, Sum
+from lora_convert.tensors.approximations import Dropped, Elected
+from lora_convert.tensors.arithmetic import Product, Sum
 from lora_convert.tensors.build import cast, padded, reshaped, stack, times
 from lora_convert.tensors.dtypes import common
 
@@ -20,10 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lora_convert.adapter import Delta
-    from lora_convert.operations.convert import ConversionPlan
     from lora_convert.operations.editing import Writing
     from lora_convert.operations.merging import Added
     from lora_convert.operations.reading import Reading
+    from lora_convert.operations.writing import ConversionPlan
     from lora_convert.tensors.expr import Expr
 
 Method: TypeAlias = Literal["linear", "concat", "svd", "ties", "dare"]

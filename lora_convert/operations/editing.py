@@ -15,18 +15,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from lora_convert.architectures import ARCHITECTURES
 from lora_convert.conversion.translate import translate
 from lora_convert.errors import AmbiguousCheckpointError
-from lora_convert.operations.convert import Origin, check_options, plan_adapter
 from lora_convert.operations.destination import destination, stem_of
 from lora_convert.operations.reading import Reading, read_adapter_of
+from lora_convert.operations.writing import Origin, check_options, plan_adapter
 from lora_convert.storage.joined import Joined
 from lora_convert.storage.probe import ByteFacts
 
 if TYPE_CHECKING:
     from lora_convert.adapter import Adapter
     from lora_convert.formats import Format
-    from lora_convert.operations.convert import ConversionPlan
     from lora_convert.operations.destination import Destination
     from lora_convert.operations.opening import Opened
+    from lora_convert.operations.writing import ConversionPlan
     from lora_convert.planning import Loss, LossPolicy
     from lora_convert.tensors.evaluate import Read
 

@@ -12,9 +12,9 @@ from lora_convert.operations.editing import AS_IT_WAS, AS_TOLD, destination_besi
 from lora_convert.operations.merging import Added
 
 if TYPE_CHECKING:
-    from lora_convert.operations.convert import ConversionPlan
     from lora_convert.operations.editing import Writing
     from lora_convert.operations.reading import Reading
+    from lora_convert.operations.writing import ConversionPlan
 
 
 def plan_ema(

@@ -20,9 +20,9 @@ from lora_convert.errors import (
 )
 from lora_convert.formats import COMPONENTS
 from lora_convert.operations.approximating import cut, lost, ranks_of
-from lora_convert.operations.convert import Origin, check_options, plan_adapter
 from lora_convert.operations.editing import AS_IT_WAS, destination_beside
 from lora_convert.operations.merging import weights_at
+from lora_convert.operations.writing import Origin, check_options, plan_adapter
 from lora_convert.planning import Loss
 from lora_convert.storage.checkpoint import Checkpoint
 from lora_convert.storage.joined import Joined, moved
@@ -35,8 +35,8 @@ from lora_convert.tensors.dtypes import FLOATS, common, holds_exactly
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lora_convert.operations.convert import ConversionPlan
     from lora_convert.operations.editing import Writing
+    from lora_convert.operations.writing import ConversionPlan
     from lora_convert.storage.folders import WeightFiles
     from lora_convert.tensors.expr import Expr
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from lora_convert.adapter import Adapter
-    from lora_convert.operations.convert import ConversionPlan
+    from lora_convert.operations.writing import ConversionPlan
 
 
 _MOST_ROUNDING = 0.05

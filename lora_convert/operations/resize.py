@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lora_convert.adapter import Adapter
-    from lora_convert.operations.convert import ConversionPlan
     from lora_convert.operations.editing import Writing
     from lora_convert.operations.reading import Reading
+    from lora_convert.operations.writing import ConversionPlan
     from lora_convert.tensors.evaluate import Array
     from lora_convert.tensors.expr import Expr
 

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lora_convert.adapter import Delta
-    from lora_convert.operations.convert import ConversionPlan
     from lora_convert.operations.editing import Writing
     from lora_convert.operations.reading import Reading
+    from lora_convert.operations.writing import ConversionPlan
 
 
 def plan_scale(

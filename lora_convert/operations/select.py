@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lora_convert.adapter import Adapter, Delta
-    from lora_convert.operations.convert import ConversionPlan
     from lora_convert.operations.editing import Writing
     from lora_convert.operations.reading import Reading
+    from lora_convert.operations.writing import ConversionPlan
 
 
 def plan_select(

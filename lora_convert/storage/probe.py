@@ -7,7 +7,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, TypeAlias
 
 from lora_convert.storage.files import BLOCK
-from lora_convert.tensors.arithmetic import Cut
+from lora_convert.tensors.approximations import Cut
 from lora_convert.tensors.build import rows
 from lora_convert.tensors.dtypes import BITS, byte_count
 from lora_convert.tensors.expr import Expr, Padded, Stack, Zeros

@@ -18,7 +18,6 @@ from lora_convert.tensors.arithmetic import (
     Shifted,
     Sum,
     Transposed,
-    Turned,
 )
 from lora_convert.tensors.expr import (
     Cast,
@@ -33,6 +32,7 @@ from lora_convert.tensors.expr import (
     Times,
     Zeros,
 )
+from lora_convert.tensors.turning import Turned
 
 
 def rows(of: Expr, start: int, stop: int) -> Expr:

@@ -6,6 +6,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from lora_convert.tensors import arithmetic as a
+from lora_convert.tensors.approximations import Cut, Dropped, Elected
+from lora_convert.tensors.turning import Turned
 
 if TYPE_CHECKING:
     import numpy
@@ -60,15 +62,15 @@ def computed(expr: Expr, read: Read) -> Array:
             whole = numpy.zeros(shape, exact)
             whole[tuple(map(slice, of.shape))] = values(of)
             return whole
-        case a.Turned(of, turns, rotation):
+        case Turned(of, turns, rotation):
             from lora_convert.tensors.rotations import turned
 
             return turned(values(of), values(turns), rotation).astype(exact, copy=False)
-        case a.Cut():
+        case Cut():
             from lora_convert.tensors.cutting import factor_of
 
             return factor_of(expr, read).astype(exact, copy=False)
-        case a.Elected() | a.Dropped():
+        case Elected() | Dropped():
             from lora_convert.tensors.pruning import pruned
 
             return pruned(expr, read).astype(exact, copy=False)

@@ -21,7 +21,7 @@ from lora_convert.tensors.expr import Cast, Reshaped, Times
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lora_convert.tensors.arithmetic import Cut
+    from lora_convert.tensors.approximations import Cut
     from lora_convert.tensors.evaluate import Array, Read
     from lora_convert.tensors.expr import Expr
 

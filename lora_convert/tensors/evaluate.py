@@ -6,18 +6,15 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from lora_convert.errors import NotExpressibleError
+from lora_convert.tensors.approximations import Cut, Dropped, Elected
 from lora_convert.tensors.arithmetic import (
-    Cut,
     Directed,
-    Dropped,
-    Elected,
     Embedded,
     Gained,
     Hadamard,
     Mixed,
     Shifted,
     Sum,
-    Turned,
 )
 from lora_convert.tensors.build import rows
 from lora_convert.tensors.dtypes import BITS, NUMPY_NAMES
@@ -36,6 +33,7 @@ from lora_convert.tensors.expr import (
 )
 from lora_convert.tensors.ranges import Range, pieces
 from lora_convert.tensors.source import Source, Strided
+from lora_convert.tensors.turning import Turned
 
 if TYPE_CHECKING:
     import numpy

@@ -1,7 +1,7 @@
 """Tensors not yet read, as expressions that know their dtype and shape.
 
 They are built with the constructors of ``tensors.build``, which simplify. Those that multiply or add
-tensors are in ``tensors.arithmetic``.
+tensors are in ``tensors.arithmetic``, ``tensors.turning`` and ``tensors.approximations``.
 """
 
 from __future__ import annotations
@@ -13,12 +13,10 @@ from lora_convert.tensors.dtypes import common
 from lora_convert.tensors.source import Source, Strided
 
 if TYPE_CHECKING:
+    from lora_convert.tensors.approximations import Cut, Dropped, Elected
     from lora_convert.tensors.arithmetic import (
         Contracted,
-        Cut,
         Directed,
-        Dropped,
-        Elected,
         Embedded,
         Gained,
         Hadamard,
@@ -28,8 +26,8 @@ if TYPE_CHECKING:
         Shifted,
         Sum,
         Transposed,
-        Turned,
     )
+    from lora_convert.tensors.turning import Turned
 
 Shape: TypeAlias = tuple[int, ...]
 

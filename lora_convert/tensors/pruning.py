@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lora_convert.tensors.arithmetic import Dropped
+from lora_convert.tensors.approximations import Dropped
 from lora_convert.tensors.evaluate import evaluate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from lora_convert.tensors.arithmetic import Elected
+    from lora_convert.tensors.approximations import Elected
     from lora_convert.tensors.evaluate import Array, Read
     from lora_convert.tensors.expr import Expr, Shape
 

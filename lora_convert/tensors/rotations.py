@@ -16,11 +16,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lora_convert.tensors.arithmetic import block_size
+from lora_convert.tensors.turning import block_size
 
 if TYPE_CHECKING:
-    from lora_convert.tensors.arithmetic import Rotation
     from lora_convert.tensors.evaluate import Array
+    from lora_convert.tensors.turning import Rotation
 
 
 def turned(weight: Array, turns: Array, rotation: Rotation) -> Array:

@@ -10,7 +10,8 @@ import pytest
 
 import lora_convert as lc
 from lora_convert.errors import LossyConversionError, NotExpressibleError, OptionError
-from lora_convert.tensors.arithmetic import Cut, Hadamard, Kronecker, Product
+from lora_convert.tensors.approximations import Cut
+from lora_convert.tensors.arithmetic import Hadamard, Kronecker, Product
 from lora_convert.tensors.build import times
 from lora_convert.tensors.evaluate import evaluate, held
 from lora_convert.tensors.expr import Expr

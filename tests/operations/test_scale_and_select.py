@@ -9,10 +9,10 @@ import pytest
 
 import lora_convert as lc
 from lora_convert.errors import NotExpressibleError, OptionError
-from lora_convert.operations.convert import ConversionPlan
 from lora_convert.operations.editing import Writing
 from lora_convert.operations.scale import plan_bake, plan_scale
 from lora_convert.operations.select import plan_select
+from lora_convert.operations.writing import ConversionPlan
 from tests.laws.synthesis import adapter, changes, largest_difference
 
 FORMATS = ["kohya", "diffusers", "peft"]

@@ -25,8 +25,8 @@ from torch import nn
 
 import lora_convert as lc
 from lora_convert.operations.merging import Added, plan_merge
-from lora_convert.tensors.arithmetic import Rotation
 from lora_convert.tensors.rotations import turned
+from lora_convert.tensors.turning import Rotation
 
 TARGETS = ["to_q", "to_k", "proj", "conv", "point"]
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from lora_convert.tensors.arithmetic import Cut, Product, Sum
+from lora_convert.tensors.approximations import Cut
+from lora_convert.tensors.arithmetic import Product, Sum
 from lora_convert.tensors.build import reshaped
 from lora_convert.tensors.cutting import singular_values
 from lora_convert.tensors.evaluate import evaluate, held
