@@ -5,7 +5,15 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from lora_convert.algorithms._contract import NEUTRAL, Algorithm, Factors, Holder, Part
+from lora_convert.algorithms._contract import (
+    NEUTRAL,
+    Algorithm,
+    Factors,
+    Holder,
+    Part,
+    factors_of,
+    with_factors,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -193,4 +201,6 @@ __all__ = [
     "Holder",
     "Part",
     "algorithm_of",
+    "factors_of",
+    "with_factors",
 ]

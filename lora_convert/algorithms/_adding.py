@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING
 
+from lora_convert.adapter import Scale
 from lora_convert.errors import ShapeError
 from lora_convert.tensors.arithmetic import Directed, Sum
 from lora_convert.tensors.build import cast, reshaped, times
@@ -41,6 +42,28 @@ def merged(
             raise ShapeError(module, f"its trained bias {list(added.shape)} has none in the base")
         tensors["bias"] = cast(Sum(unrounded(bias), added), bias.dtype)
     return tensors
+
+
+def scaled(factors: Factors, by: float) -> Factors | None:
+    """Another scale; None where a magnitude decides how much is changed."""
+    if "magnitude" in factors.tensors:
+        return None
+    own = {r: multiplied(t, by) for r, t in factors.tensors.items() if r == "diff_b"}
+    scale = Scale(factors.scale.alpha * by, factors.scale.divisor)
+    return factors._replace(tensors={**factors.tensors, **own}, scale=scale)
+
+
+def folded(factors: Factors, rank: int, *roles: str) -> Factors:
+    """The scale in the factors of some roles, and in what else it multiplies; alpha is the rank, if any."""
+    value = factors.scale.value
+    found = {r: multiplied(t, value) for r, t in factors.tensors.items() if r in {*roles, "bias"}}
+    scale = Scale(rank, rank) if rank else Scale(1.0, 1.0)
+    return factors._replace(tensors={**factors.tensors, **found}, scale=scale)
+
+
+def multiplied(tensor: Expr, by: float) -> Expr:
+    """A tensor times a number, in the dtype it has."""
+    return cast(times(tensor, by), tensor.dtype)
 
 
 def plus(module: str, weight: Expr, change: Expr) -> Expr:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
-    from lora_convert.adapter import Scale
+    from lora_convert.adapter import Delta, Scale
     from lora_convert.facts import Facts
     from lora_convert.tensors.expr import Expr, Shape
 
@@ -20,6 +20,16 @@ class Factors(NamedTuple):
     scale: Scale
     settings: Mapping[str, float] = {}
     """By name, as `Algorithm.settings` lists them."""
+
+
+def factors_of(delta: Delta) -> Factors:
+    """What of a delta is its algorithm's."""
+    return Factors(delta.tensors, delta.scale, delta.settings)
+
+
+def with_factors(delta: Delta, factors: Factors) -> Delta:
+    """A delta with other factors."""
+    return delta._replace(tensors=factors.tensors, scale=factors.scale, settings=factors.settings)
 
 
 class Part(NamedTuple):
@@ -83,6 +93,12 @@ class Algebra(Protocol):
 
         A part in NEUTRAL that is not there is as one of that value; any other has no such value.
         """
+
+    def scaled(self, factors: Factors, by: float) -> Factors | None:
+        """Factors that change any base `by` times as much; None where there are none."""
+
+    def folded(self, factors: Factors) -> Factors:
+        """The same change with the scale in a factor, so that 1 is left of it."""
 
     def merged(
         self, module: str, base: Mapping[str, Expr], factors: Factors, strength: float

@@ -86,6 +86,17 @@ def parts(factors: Factors) -> dict[str, Expr]:
     return _adding.parts(factors, change(factors))
 
 
+def scaled(factors: Factors, by: float) -> Factors | None:
+    """All that is added, multiplied."""
+    found = {role: _adding.multiplied(tensor, by) for role, tensor in factors.tensors.items()}
+    return factors._replace(tensors=found)
+
+
+def folded(factors: Factors) -> Factors:
+    """As they are: there is no scale."""
+    return factors
+
+
 def merged(
     module: str, base: Mapping[str, Expr], factors: Factors, strength: float
 ) -> dict[str, Expr]:

@@ -114,6 +114,16 @@ def _added(tensors: Mapping[str, Expr], scale: float) -> Product:
     return Product(tensors["b1"], b2 if core is None else Contracted(core, b2), scale)
 
 
+def scaled(factors: Factors, by: float) -> Factors | None:
+    """Another scale."""
+    return _adding.scaled(factors, by)
+
+
+def folded(factors: Factors) -> Factors:
+    """The scale in ``a1`` and ``b1``."""
+    return _adding.folded(factors, factors.tensors["a2"].shape[0], "a1", "b1")
+
+
 def merged(
     module: str, base: Mapping[str, Expr], factors: Factors, strength: float
 ) -> dict[str, Expr]:

@@ -16,7 +16,7 @@ from lora_convert.algorithms._rows import check_floats, stack_in_common, taken
 from lora_convert.algorithms.oft import weakened
 from lora_convert.errors import ShapeError
 from lora_convert.tensors.arithmetic import Gained, Shifted
-from lora_convert.tensors.build import cast, reshaped, shifted
+from lora_convert.tensors.build import cast, reshaped, shifted, times
 from lora_convert.tensors.expr import Zeros
 
 if TYPE_CHECKING:
@@ -135,6 +135,19 @@ def gains(factors: Factors) -> Expr:
 def parts(factors: Factors) -> dict[str, Expr]:
     """The factors, 1 where nothing changes."""
     return {"columns" if on_input(factors) else "rows": gains(factors)}
+
+
+def scaled(factors: Factors, by: float) -> Factors | None:
+    """What the factors are beyond 1, multiplied."""
+    role = role_of(factors.tensors)
+    vector = factors.tensors[role]
+    found = weakened(vector, by) if role == "ia3_l" else times(vector, by)
+    return factors._replace(tensors={role: cast(found, vector.dtype)})
+
+
+def folded(factors: Factors) -> Factors:
+    """As they are: there is no scale."""
+    return factors
 
 
 def merged(

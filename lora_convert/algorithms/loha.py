@@ -170,6 +170,16 @@ def parts(factors: Factors) -> dict[str, Expr]:
     return _adding.parts(factors, change(factors))
 
 
+def scaled(factors: Factors, by: float) -> Factors | None:
+    """Another scale; None where there is a magnitude."""
+    return _adding.scaled(factors, by)
+
+
+def folded(factors: Factors) -> Factors:
+    """The scale in ``w1_a``."""
+    return _adding.folded(factors, factors.tensors["hada_w1_b"].shape[0], "hada_w1_a")
+
+
 def merged(
     module: str, base: Mapping[str, Expr], factors: Factors, strength: float
 ) -> dict[str, Expr]:

@@ -41,6 +41,9 @@ if TYPE_CHECKING:
     from lora_convert.facts import Facts
     from lora_convert.tensors.expr import Expr, Shape
 
+_RANKED = ("lokr_w2_b", "lokr_w1_b")
+"""Of which the rows are the rank, the first that is there."""
+
 
 def check(module: str, tensors: Mapping[str, Expr]) -> None:
     """Raise ShapeError where the factors do not fit together."""
@@ -108,15 +111,10 @@ def canonical(module: str, factors: Factors) -> Factors:
 def fitted(module: str, factors: Factors, holder: Holder) -> Factors:
     """The magnitude in the format's shape; a scale without a rank is folded where readers ignore it."""
     if not holder.scales and not {"lokr_w1_a", "lokr_w2_a"} & factors.tensors.keys():
-        factors = _folded(factors)
+        factors = folded(factors)
     return fitted_beside(
         module, factors, 4 if holder.kind == "conv" else len(shape(factors.tensors)), holder
     )
-
-
-def _folded(factors: Factors) -> Factors:
-    first = times(factors.tensors["lokr_w1"], factors.scale.value)
-    return factors._replace(tensors={**factors.tensors, "lokr_w1": first}, scale=Scale(1.0, 1.0))
 
 
 def take_rows(
@@ -226,6 +224,17 @@ def change(factors: Factors) -> Expr:
 def parts(factors: Factors) -> dict[str, Expr]:
     """The change, and what lies beside it."""
     return _adding.parts(factors, change(factors))
+
+
+def scaled(factors: Factors, by: float) -> Factors | None:
+    """Another scale; None where there is a magnitude."""
+    return _adding.scaled(factors, by)
+
+
+def folded(factors: Factors) -> Factors:
+    """The scale in the first factor; 1 stands there by itself where both are whole."""
+    ranks = (factors.tensors[r].shape[0] for r in _RANKED if r in factors.tensors)
+    return _adding.folded(factors, next(ranks, 0), "lokr_w1", "lokr_w1_a")
 
 
 def merged(

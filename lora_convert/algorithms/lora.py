@@ -202,6 +202,16 @@ def parts(factors: Factors) -> dict[str, Expr]:
     return _adding.parts(factors, change(factors))
 
 
+def scaled(factors: Factors, by: float) -> Factors | None:
+    """Another scale; None of a DoRA, whose result has the magnitude's norm."""
+    return _adding.scaled(factors, by)
+
+
+def folded(factors: Factors) -> Factors:
+    """The scale in ``up``."""
+    return _adding.folded(factors, rank(factors.tensors), "up")
+
+
 def merged(
     module: str, base: Mapping[str, Expr], factors: Factors, strength: float
 ) -> dict[str, Expr]:

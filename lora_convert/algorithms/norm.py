@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from lora_convert.algorithms import _adding
 from lora_convert.algorithms._rows import check_floats
-from lora_convert.algorithms.full import stack_rows, take_rows
+from lora_convert.algorithms.full import folded, scaled, stack_rows, take_rows
 from lora_convert.errors import ShapeError
 from lora_convert.tensors.build import times
 
@@ -72,8 +72,10 @@ __all__ = [
     "change",
     "check",
     "fitted",
+    "folded",
     "merged",
     "parts",
+    "scaled",
     "shape",
     "stack_rows",
     "take_rows",

@@ -74,6 +74,15 @@ def parts(factors: Factors) -> dict[str, Expr]:
     return dict(factors.tensors)
 
 
+def scaled(factors: Factors, by: float) -> None:
+    """None: part of a turn is no turn."""
+
+
+def folded(factors: Factors) -> Factors:
+    """As they are: there is no scale."""
+    return factors
+
+
 def merged(
     module: str, base: Mapping[str, Expr], factors: Factors, strength: float
 ) -> dict[str, Expr]:

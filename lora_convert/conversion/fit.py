@@ -6,7 +6,7 @@ from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING
 
-from lora_convert.algorithms import ALGORITHMS, Factors, Holder
+from lora_convert.algorithms import ALGORITHMS, Holder, factors_of, with_factors
 from lora_convert.architectures import find
 from lora_convert.errors import NotExpressibleError
 from lora_convert.formats import written
@@ -100,19 +100,18 @@ def _fitted(delta: Delta, format_: Format, architecture: Architecture | None) ->
         magnitude=format_.magnitude,
         scales=format_.scale_in != "tensor",
     )
-    given = Factors(delta.tensors, delta.scale, delta.settings)
-    factors = ALGORITHMS[delta.algorithm].algebra.fitted(delta.label, given, holder)
+    factors = ALGORITHMS[delta.algorithm].algebra.fitted(delta.label, factors_of(delta), holder)
     unknown = [role for role in factors.tensors if not holder.holds(role)]
     if unknown:
         raise _unheld(delta, format_, unknown)
-    return delta._replace(tensors=factors.tensors, scale=factors.scale, settings=factors.settings)
+    return with_factors(delta, factors)
 
 
 def _unheld(delta: Delta, format_: Format, roles: list[str]) -> NotExpressibleError:
     able = _writing(delta.algorithm, roles)
     hints = [f"--to {able} can hold it"] if able else []
     algebra = ALGORITHMS[delta.algorithm].algebra
-    if algebra.change(Factors(delta.tensors, delta.scale, delta.settings)) is not None:
+    if algebra.change(factors_of(delta)) is not None:
         hints.append("--as lora --rank R writes the nearest LoRA")
     elif not able:
         hints.append("lora-convert merge puts it into a base")

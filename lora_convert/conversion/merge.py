@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from lora_convert.algorithms import ALGORITHMS, Factors
+from lora_convert.algorithms import ALGORITHMS, factors_of
 from lora_convert.architectures import fill, find
 from lora_convert.errors import BaseMismatchError
 
@@ -54,7 +54,7 @@ def merge(
             for role in ("weight", "bias")
             if f"{start}{role}" in weights
         }
-        factors = Factors(delta.tensors, delta.scale, delta.settings)
+        factors = factors_of(delta)
         algebra = ALGORITHMS[delta.algorithm].algebra
         for role, expr in algebra.merged(delta.label, base, factors, strength).items():
             tensors[f"{start}{role}"] = expr

@@ -6,7 +6,7 @@ from math import isqrt, prod
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from lora_convert.adapter import Scale
-from lora_convert.algorithms import ALGORITHMS, Factors
+from lora_convert.algorithms import ALGORITHMS, factors_of
 from lora_convert.architectures import find
 from lora_convert.errors import NotExpressibleError
 from lora_convert.planning import Loss, LossKind
@@ -73,22 +73,18 @@ def cuttings(before: Adapter, after: Adapter) -> list[Cutting]:
     for old, new in zip(before.deltas, after.deltas, strict=True):
         if old.algorithm == new.algorithm or "down" not in new.tensors:
             continue
-        change, near = change_of(old), ALGORITHMS["lora"].algebra.change(_factors(new))
+        change, near = change_of(old), ALGORITHMS["lora"].algebra.change(factors_of(new))
         assert isinstance(near, Product)
         if near.up.shape[1] < bound(change):
             found.append(Cutting(new.label, change, near))
     return found
 
 
-def _factors(delta: Delta) -> Factors:
-    return Factors(delta.tensors, delta.scale, delta.settings)
-
-
 def change_of(delta: Delta) -> Expr:
     """ΔW, from factors in float64."""
     algebra = ALGORITHMS[delta.algorithm].algebra
     wide = {role: cast(t, "F64") for role, t in delta.tensors.items() if t.dtype in FLOATS}
-    change = algebra.change(_factors(delta)._replace(tensors=wide))
+    change = algebra.change(factors_of(delta)._replace(tensors=wide))
     if change is None:
         raise NotExpressibleError(
             f"{delta.label}: {ALGORITHMS[delta.algorithm].short} has no change of its own",
@@ -141,7 +137,7 @@ def _whole(delta: Delta, architecture: Architecture | None) -> Delta:
             hint="lora-convert merge puts it into a base, in one file or a component of a pipeline",
         )
     change, dtype = change_of(delta), _dtype(delta)
-    parts = ALGORITHMS[delta.algorithm].algebra.parts(_factors(delta))
+    parts = ALGORITHMS[delta.algorithm].algebra.parts(factors_of(delta))
     tensors = {"diff": cast(reshaped(change, _shape(delta, change, architecture)), dtype)}
     if "bias" in parts:
         tensors["diff_b"] = cast(parts["bias"], dtype)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from lora_convert.algorithms import ALGORITHMS, Factors, Part
+from lora_convert.algorithms import ALGORITHMS, Part, factors_of, with_factors
 from lora_convert.architectures import AUTHORS, Architecture, Row, fill, find_all
 from lora_convert.errors import AmbiguousCheckpointError, NotExpressibleError, ShapeError
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lora_convert.adapter import Adapter, Delta, Namespace
+    from lora_convert.algorithms import Factors
     from lora_convert.facts import Facts
 
 
@@ -79,10 +80,10 @@ def _from_row(place: _Place, delta: Delta, namespace: Namespace, facts: Facts) -
     if place.row.order == (0,):
         return [delta._replace(module=names[0], namespace=namespace)]
     unit = _unit(place.row, _height(delta), delta.module)
-    factors = _factors(delta)
+    factors = factors_of(delta)
     take = ALGORITHMS[delta.algorithm].algebra.take_rows
     return [
-        _with(delta, take(delta.module, factors, _ranges(chunks, unit), facts))._replace(
+        with_factors(delta, take(delta.module, factors, _ranges(chunks, unit), facts))._replace(
             module=name, namespace=namespace
         )
         for name, chunks in zip(names, place.row.chunks, strict=True)
@@ -92,10 +93,6 @@ def _from_row(place: _Place, delta: Delta, namespace: Namespace, facts: Facts) -
 def _height(delta: Delta) -> int:
     """Rows of a delta; 0 where it is the same for any number of rows."""
     return ALGORITHMS[delta.algorithm].algebra.shape(delta.tensors)[0]
-
-
-def _factors(delta: Delta) -> Factors:
-    return Factors(delta.tensors, delta.scale, delta.settings)
 
 
 def _growth(delta: Delta) -> float:
@@ -122,10 +119,6 @@ def _ranges(chunks: Sequence[int], unit: int) -> list[tuple[int, int]]:
             start = ranges.pop()[0]
         ranges.append((start, stop))
     return ranges
-
-
-def _with(delta: Delta, factors: Factors) -> Delta:
-    return delta._replace(tensors=factors.tensors, scale=factors.scale, settings=factors.settings)
 
 
 def _to_native(
@@ -155,16 +148,16 @@ def _native(name: str, members: list[tuple[_Place, Delta]], facts: Facts) -> Del
                 f"{name}: given fused and in parts", choices=[d.module for _, d in members]
             )
         return delta
-    factors = _factors(delta)
+    factors = factors_of(delta)
     if len(row.diffusers) > 1:
         factors = _fused(name, row, members, facts)
     order = row.order
     if list(order) != sorted(order):
-        unit = _unit(row, _height(_with(delta, factors)), name)
+        unit = _unit(row, _height(with_factors(delta, factors)), name)
         back = [order.index(chunk) for chunk in range(len(order))]
         take = ALGORITHMS[delta.algorithm].algebra.take_rows
         factors = take(name, factors, _ranges(back, unit), facts)
-    return _with(delta, factors)
+    return with_factors(delta, factors)
 
 
 def _fused(name: str, row: Row, members: list[tuple[_Place, Delta]], facts: Facts) -> Factors:
@@ -183,7 +176,7 @@ def _fused(name: str, row: Row, members: list[tuple[_Place, Delta]], facts: Fact
     parts = []
     for member, chunks in enumerate(row.chunks):
         delta = by_member.get(member)
-        factors = _factors(delta) if delta else None
+        factors = factors_of(delta) if delta else None
         parts.append(Part(factors, len(chunks) * unit))
     return ALGORITHMS[algorithms.pop()].algebra.stack_rows(name, parts, facts)
 

@@ -7,12 +7,9 @@ from functools import partial
 from math import isfinite
 from typing import TYPE_CHECKING
 
-from lora_convert.adapter import Scale
-from lora_convert.algorithms.lora import rank
+from lora_convert.algorithms import ALGORITHMS, factors_of, with_factors
 from lora_convert.errors import NotExpressibleError, OptionError
-from lora_convert.operations.approximating import product_of
 from lora_convert.operations.editing import AS_IT_WAS, AS_TOLD, Bench, Edited, plan_edit
-from lora_convert.tensors.build import cast, times
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,10 +27,10 @@ def plan_scale(
     reading: Reading = AS_TOLD,
     writing: Writing = AS_IT_WAS,
 ) -> ConversionPlan:
-    """Work out the adapter in `source` with every ΔW times `factor`; no factor is touched, alpha is.
+    """Work out the adapter in `source` with every ΔW times `factor`, in alpha where it has one.
 
-    Raises OptionError for a factor of zero, NotExpressibleError for modules that are no LoRA: the effect of
-    a DoRA is not a multiple of anything in its file.
+    Raises OptionError for a factor of zero, NotExpressibleError for modules whose effect is not a multiple
+    of anything in their file: DoRA, OFT, BOFT, replaced weights.
     """
     if not (isfinite(factor) and factor):
         raise OptionError("scale", factor, hint="for example --scale 0.8")
@@ -47,7 +44,7 @@ def plan_bake(
     reading: Reading = AS_TOLD,
     writing: Writing = AS_IT_WAS,
 ) -> ConversionPlan:
-    """Work out the adapter in `source` with its scales in the ``up`` factors: alpha is the rank, scale 1."""
+    """Work out the adapter in `source` with its scales in one factor each: alpha is the rank, scale 1."""
     return plan_edit([os.fspath(source)], _all_baked, "baked", reading, writing)
 
 
@@ -62,25 +59,21 @@ def _edited(bench: Bench, *, change: Callable[[Delta], Delta]) -> Edited:
 
 
 def scaled(delta: Delta, factor: float) -> Delta:
-    """A LoRA with its ΔW times `factor`."""
+    """A delta that changes any base `factor` times as much; NotExpressibleError where none does."""
     if factor == 1.0:
         return delta
-    if delta.algorithm != "lora":
+    found = ALGORITHMS[delta.algorithm].algebra.scaled(factors_of(delta), factor)
+    if found is None:
+        directed = "magnitude" in delta.tensors and delta.algorithm != "dora"
+        what = f"{'a DoRA of ' if directed else ''}{ALGORITHMS[delta.algorithm].short}"
         raise NotExpressibleError(
-            f"{delta.label}: a {delta.algorithm} has no strength that could be stored",
+            f"{delta.label}: {what} has no strength that could be stored",
             why="its effect on a weight is not a multiple of anything in the file",
             hint="give the strength where it is used, or lora-convert merge FILE:0.8 --into BASE",
         )
-    return delta._replace(scale=Scale(delta.scale.alpha * factor, delta.scale.divisor))
+    return with_factors(delta, found)
 
 
 def baked(delta: Delta) -> Delta:
-    """A LoRA with its scale in ``up``; NotExpressibleError for anything else."""
-    product_of(delta, "baked")
-    size = rank(delta.tensors)
-    folded = {
-        role: cast(times(tensor, delta.scale.value), tensor.dtype)
-        for role, tensor in delta.tensors.items()
-        if role in {"up", "bias"}
-    }
-    return delta._replace(tensors={**delta.tensors, **folded}, scale=Scale(size, size))
+    """A delta with its scale in its factors."""
+    return with_factors(delta, ALGORITHMS[delta.algorithm].algebra.folded(factors_of(delta)))

@@ -408,3 +408,51 @@ def test_a_base_of_other_shapes_is_refused(algorithm: str) -> None:
     [factors] = made(algorithm, (8,))
     with pytest.raises(ShapeError):
         merged(algorithm, factors, {"weight": array(9, 13), "bias": array(9)})
+
+
+UNSCALED = {"dora", "oft", "oft_in", "boft", "boft_in", "weight"}
+"""What is changed is no multiple of anything in the file."""
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_scaled_factors_are_a_strength(algorithm: str, kernel: tuple[int, ...]) -> None:
+    [factors] = made(algorithm, (8,), kernel)
+    base = base_of(algorithm, (8, 12, *kernel))
+    found = ALGORITHMS[algorithm].algebra.scaled(factors, -0.7)
+    assert (found is None) == (algorithm in UNSCALED)
+    if found is not None:
+        wanted = merged(algorithm, factors, base, -0.7)
+        np.testing.assert_allclose(merged(algorithm, found, base), wanted, atol=1e-12)
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_folded_factors_need_no_scale(algorithm: str, kernel: tuple[int, ...]) -> None:
+    for seed in range(3):
+        [factors] = made(algorithm, (8,), kernel, seed)
+        base = base_of(algorithm, (8, 12, *kernel))
+        found = ALGORITHMS[algorithm].algebra.folded(factors)
+        assert found.scale.value == 1.0 or ALGORITHMS[algorithm].alpha != "scale"
+        np.testing.assert_allclose(
+            merged(algorithm, found, base), merged(algorithm, factors, base), atol=1e-12
+        )
+
+
+def test_a_trained_bias_is_scaled_with_its_weight() -> None:
+    tensors = {
+        "lora": {"down": array(2, 4), "up": array(6, 2), "bias": array(6), "diff_b": array(6)},
+        "full": {"diff": array(6, 4), "diff_b": array(6)},
+        "norm": {"w_norm": array(6), "b_norm": array(6)},
+    }
+    for algorithm, arrays in tensors.items():
+        factors = canonical(algorithm, arrays, 0.5)
+        shape = (6,) if algorithm == "norm" else (6, 4)
+        base = {"weight": held(array(*shape)), "bias": held(array(6))}
+        algebra = ALGORITHMS[algorithm].algebra
+        found = algebra.scaled(factors, -2.0)
+        assert found is not None
+        wanted = algebra.merged("m", base, factors, -2.0)["bias"]
+        for other in (found, algebra.folded(found)):
+            given = algebra.merged("m", base, other, 1.0)["bias"]
+            np.testing.assert_allclose(evaluate(given, read), evaluate(wanted, read), atol=1e-12)
