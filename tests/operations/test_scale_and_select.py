@@ -70,7 +70,7 @@ def test_baked_factors_need_no_alpha(tmp_path: Path, algorithm: str, name: str) 
 
 def test_what_has_no_strength_is_not_scaled(tmp_path: Path) -> None:
     source = written(tmp_path, adapter("sd1", "dora"), "kohya")
-    with pytest.raises(NotExpressibleError, match="dora"):
+    with pytest.raises(NotExpressibleError, match="DoRA"):
         plan_scale(source, 0.5)
     for factor in (0.0, float("inf")):
         with pytest.raises(OptionError):
