@@ -18,7 +18,7 @@ from generation.errors import errors_page  # noqa: E402
 from generation.formats import formats_page  # noqa: E402
 from generation.json_fields import json_page  # noqa: E402
 from generation.python_api import library_page  # noqa: E402
-from generation.skeletons import INDEX, skeletons_module  # noqa: E402
+from generation.skeletons import indexes  # noqa: E402
 
 
 def pages() -> dict[str, str]:
@@ -32,19 +32,24 @@ def pages() -> dict[str, str]:
     }
 
 
+def _is(path: Path, text: str) -> bool:
+    return path.exists() and path.read_text(encoding="utf-8") == text
+
+
 def main() -> None:
     """Write the pages and the index, or compare them."""
     writing = "--check" not in sys.argv
     stale = []
-    if INDEX.read_text(encoding="utf-8") != skeletons_module():
-        stale.append(INDEX.name)
-        if writing:
-            INDEX.write_text(skeletons_module(), encoding="utf-8", newline="\n")
-            # the pages are made with the index that is imported
-            os.execv(sys.executable, (sys.executable, *sys.argv))
+    old = {path: text for path, text in indexes().items() if not _is(path, text)}
+    stale += [path.name for path in old]
+    if old and writing:
+        for path, text in old.items():
+            path.write_text(text, encoding="utf-8", newline="\n")
+        # the pages are made with the indexes that are imported
+        os.execv(sys.executable, (sys.executable, *sys.argv))
     for name, text in pages().items():
         path = REFERENCE / name
-        if path.exists() and path.read_text(encoding="utf-8") == text:
+        if _is(path, text):
             continue
         stale.append(name)
         if writing:

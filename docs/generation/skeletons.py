@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -9,11 +10,11 @@ from textwrap import indent, wrap
 
 import lora_convert.architectures
 from lora_convert.architectures import Architecture, skeleton
+from lora_convert.architectures._vocabulary import NAMESPACES
 
 FOLDER = Path(lora_convert.architectures.__file__).parent
-INDEX = FOLDER / "_skeletons.py"
 
-HEAD = '''"""Names of modules, by architecture: numbers as ``#``, words joined by ``_``.
+SKELETONS_HEAD = '''"""Names of modules, by architecture: numbers as ``#``, words joined by ``_``.
 
 Written by ``python docs/generate.py`` from the architectures' files, which are found by their names.
 """
@@ -23,23 +24,67 @@ from __future__ import annotations
 SKELETONS = {
 '''
 
+NUMBERS_HEAD = '''"""The numbers in names that several architectures have, by name and by architecture.
 
-def skeletons_module() -> str:
-    """The text of ``_skeletons.py``."""
+A text for each ``#``: the numbers that may stand there, or nothing where any may.
+Written by ``python docs/generate.py`` from the architectures' files.
+"""
+
+from __future__ import annotations
+
+NUMBERS: dict[str, dict[str, tuple[str, ...]]] = {
+'''
+
+Columns = tuple[str, ...]
+
+
+def indexes() -> dict[Path, str]:
+    """The texts of what is known of names without importing an architecture, by file."""
     files = sorted(path.stem for path in FOLDER.glob("*.py") if not path.stem.startswith("_"))
-    return HEAD + "".join(map(_entry, files)) + "}\n"
+    modules = {name: _modules(_architecture(name)) for name in files}
+    entries = (_entry(name, sorted(found)) for name, found in modules.items())
+    return {
+        FOLDER / "_skeletons.py": SKELETONS_HEAD + "".join(entries) + "}\n",
+        FOLDER / "_numbers.py": NUMBERS_HEAD + "".join(_number_lines(modules)) + "}\n",
+    }
 
 
-def _entry(name: str) -> str:
-    found = getattr(import_module(f"lora_convert.architectures.{name}"), name.upper())
-    text = " ".join(sorted(set(_skeletons(found))))
-    lines = "\n".join(wrap(text, 92, break_long_words=False, break_on_hyphens=False))
+def _architecture(name: str) -> Architecture:
+    found: Architecture = getattr(import_module(f"lora_convert.architectures.{name}"), name.upper())
+    return found
+
+
+def _entry(name: str, names: list[str]) -> str:
+    lines = "\n".join(wrap(" ".join(names), 92, break_long_words=False, break_on_hyphens=False))
     return f'    "{name}": """\n{indent(lines, " " * 8)}\n    """,\n'
 
 
-def _skeletons(architecture: Architecture) -> Iterator[str]:
+def _number_lines(modules: dict[str, dict[str, Columns]]) -> Iterator[str]:
+    owners = Counter(module for found in modules.values() for module in found)
+    for module in sorted(name for name, count in owners.items() if count > 1):
+        known = {name: found[module] for name, found in modules.items() if module in found}
+        limited = {name: columns for name, columns in known.items() if any(columns)}
+        if limited:
+            yield f'    "{module}": {{\n'
+            for name, columns in limited.items():
+                texts = ", ".join(f'"{column}"' for column in columns)
+                yield f'        "{name}": ({texts},),\n'
+            yield "    },\n"
+
+
+def _modules(architecture: Architecture) -> dict[str, Columns]:
+    """By skeleton: the numbers that its names have at each place."""
+    found: dict[str, list[set[str]]] = {}
     for component in architecture.components:
         for row in component.rows:
-            for namespace in ("diffusers", "native", "original", "model"):
+            for namespace in NAMESPACES:
                 for name in row.names(namespace):
-                    yield skeleton(name)[0].replace(".", "_")
+                    text, digits = skeleton(name)
+                    columns = found.setdefault(text.replace(".", "_"), [set() for _ in digits])
+                    for column, digit in zip(columns, digits, strict=True):
+                        column.add(digit)
+    return {text: tuple(map(_listed, columns)) for text, columns in found.items()}
+
+
+def _listed(numbers: set[str]) -> str:
+    return "" if "{}" in numbers else " ".join(sorted(numbers, key=int))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 AUTHORS: tuple[Namespace, ...] = ("native", "original")
 """Namespaces in which a row is one module."""
+NAMESPACES: tuple[Namespace, ...] = ("diffusers", "native", "original", "model")
 
 Kind: TypeAlias = Literal["linear", "conv"]
 Digits: TypeAlias = tuple[str, ...]
@@ -269,23 +270,24 @@ def index(component: Component, separator: str) -> dict[str, tuple[Entry, ...]]:
 def _indexed(component: Component, separator: str) -> dict[str, tuple[Entry, ...]]:
     found: dict[str, list[Entry]] = {}
     for row in (*component.rows, *component.slices):
-        for text, digits, member, namespace in _spellings(row):
+        for pattern, member, namespace in _spellings(row):
+            text, digits = skeleton(pattern)
             key = text.replace(".", separator)
             found.setdefault(key, []).append(Entry(component.name, row, member, namespace, digits))
     return {key: tuple(entries) for key, entries in found.items()}
 
 
-def _spellings(row: Row) -> Iterator[tuple[str, Digits, int, Namespace]]:
-    namespaces: tuple[Namespace, ...] = ("diffusers", "native", "original", "model")
+def _spellings(row: Row) -> Iterator[tuple[str, int, Namespace]]:
+    """The patterns by which a row is known: each once, with the first namespace that has it."""
     seen: set[str] = set()
-    for namespace in namespaces:
+    for namespace in NAMESPACES:
         for member, pattern in enumerate(row.names(namespace)):
             if pattern not in seen:
                 seen.add(pattern)
-                yield *skeleton(pattern), member, namespace
+                yield pattern, member, namespace
     if len(row.diffusers) > 1:
         for member in range(len(row.diffusers)):
-            yield *skeleton(f"{row.native}.{member}"), member, "diffusers"
+            yield f"{row.native}.{member}", member, "diffusers"
 
 
 def find_all(

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-from lora_convert.architectures import SKELETONS, skeleton
-from lora_convert.conversion.spelling import Spelling, completed, spelling, unwrapped
+from lora_convert.architectures import skeleton
+from lora_convert.conversion.first_look import likely, openings
+from lora_convert.conversion.recipes import Group, Shown, Stems
+from lora_convert.conversion.spelling import Spelling, spelling, unwrapped
 from lora_convert.formats import FORMATS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable
 
-    from lora_convert.conversion.recipes import Members, Shown
+    from lora_convert.conversion.recipes import Digits, Names, Part, Parted, Way
 
-_LONGEST_PREFIX = 6
-"""Words that may stand before a module's name."""
-
-_JOINTS = str.maketrans("./:", "___")
-
-_NEARLY = 0.9
-"""Share of the keys of the architecture with most, from which another is worth a trial."""
+_ENDING = 2
+"""Words at the end of a key that mostly are its ending."""
 
 
 class Candidate(NamedTuple):
@@ -31,22 +28,44 @@ class Candidate(NamedTuple):
     explained: int
 
 
-class Group(NamedTuple):
-    """Keys that look alike with their numbers abstracted."""
-
-    text: str
-    members: Members
-
-
-class Count(NamedTuple):
+class Count:
     """How many keys a spelling reads, and how many of those are of foreign algorithms."""
 
-    spelling: Spelling
-    read: int
-    foreign: int
-    base: int
-    shown: list[Shown]
-    """The keys that it reads, by how it reads them."""
+    def __init__(self, bound: Spelling, groups: list[Group], *, wrapped: bool) -> None:
+        """`wrapped` says whether the keys of a whole wrapped model's frozen weights are among them."""
+        self.spelling = bound
+        self.read = self.foreign = self.base = 0
+        self._used: list[tuple[Way, Part, Parted, Digits]] = []
+        known: dict[tuple[Names, Stems], tuple[Parted, ...]] = {}
+        for group in groups:
+            ways = bound.ways(group.text)
+            if not ways:
+                frozen = wrapped and bound.format.wrapped and bound.is_base(group.text)
+                self.base += len(group.keys) if frozen else 0
+            for way in ways:
+                part = group.part(way)
+                if part is None:
+                    continue
+                asked = way.names, part.stems
+                if asked not in known:
+                    known[asked] = way.names.parted(part.stems)
+                for parted in known[asked]:
+                    self._used.append((way, part, parted, group.last))
+                    self.read += len(parted.places)
+                    self.foreign += len(parted.places) if way.foreign else 0
+
+    @cached_property
+    def shown(self) -> list[Shown]:
+        """The keys that it reads, by how it reads them."""
+        return [
+            Shown(way.recipe(parted.name, last), part.chosen(parted.places), parted)
+            for way, part, parted, last in self._used
+        ]
+
+    @property
+    def rank(self) -> tuple[int, ...]:
+        """By which it is compared with the counts of other spellings."""
+        return self.read, self.foreign, self.base
 
     @property
     def candidate(self) -> Candidate:
@@ -57,15 +76,30 @@ class Count(NamedTuple):
         return Candidate(self.spelling.format.name, self.spelling.name, explained)
 
 
-def groups_of(keys: tuple[str, ...]) -> list[Group]:
-    """Keys, by what they look like with their numbers abstracted."""
-    groups: dict[str, Group] = {}
+def groups_of(keys: Iterable[str]) -> list[Group]:
+    """Keys, by what they look like with their numbers abstracted.
+
+    Modules have several keys, so they are taken together first.
+    """
+    modules: dict[str, list[str]] = {}
     for key in keys:
-        text, digits = skeleton(key)
-        if text not in groups:
-            groups[text] = Group(text, [])
-        groups[text].members.append((key, digits))
-    return list(groups.values())
+        modules.setdefault(key.rsplit(".", _ENDING)[0], []).append(key)
+    looks: dict[tuple[str, tuple[str, ...]], tuple[list[Digits], list[list[str]]]] = {}
+    for stem, own in modules.items():
+        text, digits = skeleton(stem)
+        look = text, tuple([key[len(stem) :] for key in own])
+        if look not in looks:
+            looks[look] = [], [[] for _ in own]
+        looks[look][0].append(digits)
+        for column, key in zip(looks[look][1], own, strict=True):
+            column.append(key)
+    groups = []
+    for (text, endings), (numbers, columns) in looks.items():
+        stems = Stems(numbers)
+        for ending, column in zip(endings, columns, strict=True):
+            tail, last = skeleton(ending)
+            groups.append(Group(text + tail, column, stems, last))
+    return groups
 
 
 def counts_of(groups: list[Group], architecture: str | None, *, wrapped: bool) -> list[Count]:
@@ -73,79 +107,20 @@ def counts_of(groups: list[Group], architecture: str | None, *, wrapped: bool) -
 
     Formats that are only read gather what others write, so they are asked where no other explains all.
     """
-    names: list[str | None] = [architecture] if architecture else [None, *_showing(groups)]
+    names: list[str | None] = [architecture] if architecture else [None, *likely(groups)]
     counts: list[Count] = []
     beginnings = {group.text for group in groups} | {unwrapped(group.text) for group in groups}
-    total = sum(len(group.members) for group in groups)
+    total = sum(len(group.keys) for group in groups)
     for format_ in FORMATS.values():
         whole = any(count.read + count.base == total for count in counts)
-        opens = any(text.startswith(_openings(format_.name)) for text in beginnings)
+        opens = any(text.startswith(openings(format_.name)) for text in beginnings)
         if not opens or (whole and not format_.written):
             continue
         for name in names:
-            count = _count(spelling(format_.name, name), groups, wrapped=wrapped)
+            count = Count(spelling(format_.name, name), groups, wrapped=wrapped)
             if count.read:
                 counts.append(count)
             elif name is None and not format_.variations:
                 break  # what reads no names reads those of no architecture
     counts.sort(key=lambda count: (-count.read - count.base, count.spelling.architecture is None))
     return counts
-
-
-@cache
-def _openings(format_name: str) -> tuple[str, ...]:
-    """What keys of a format begin with, numbers abstracted."""
-    return tuple({skeleton(text)[0] for text in FORMATS[format_name].openings()})
-
-
-def _showing(groups: list[Group]) -> list[str]:
-    """The architectures that have most of the names, by a first look that imports none."""
-    owners = _owners()
-    shown: dict[str, int] = {}
-    for group in groups:
-        texts = (group.text, *completed(group.text))
-        for name in {name for text in texts for name in _owners_of(text, owners)}:
-            shown[name] = shown.get(name, 0) + len(group.members)
-    enough = _NEARLY * max(shown.values(), default=0)
-    return [name for name in SKELETONS if shown.get(name, 0) >= enough > 0]
-
-
-@cache
-def _owners() -> dict[str, list[str]]:
-    """By a module's skeleton, words joined by underscores: the architectures that have it."""
-    owners: dict[str, list[str]] = {}
-    for name, text in SKELETONS.items():
-        for module in text.split():
-            owners.setdefault(module, []).append(name)
-    return owners
-
-
-def _owners_of(text: str, owners: Mapping[str, list[str]]) -> set[str]:
-    """The architectures that have a module whose name stands in a key's skeleton, after any prefix.
-
-    ``transformer.blocks`` may be a component and its blocks, or ``transformer_blocks``.
-    """
-    flat = text.translate(_JOINTS) + "_"
-    ends = [at for at, letter in enumerate(flat) if letter == "_"]
-    found: set[str] = set()
-    for start in (0, *(end + 1 for end in ends[:_LONGEST_PREFIX])):
-        names = (owners.get(flat[start:end]) for end in reversed(ends) if end > start)
-        found.update(next(filter(None, names), ()))
-    return found
-
-
-def _count(bound: Spelling, groups: list[Group], *, wrapped: bool) -> Count:
-    read = foreign = base = 0
-    shown: list[Shown] = []
-    for group in groups:
-        recipes = bound.recipes(group.text)
-        if not recipes:
-            frozen = wrapped and bound.format.wrapped and bound.is_base(group.text)
-            base += len(group.members) if frozen else 0
-            continue
-        used = recipes.used_by(group.members)
-        fitting = sum(len(one.members) for one in used)
-        read += fitting
-        foreign += fitting if recipes.foreign else 0
-        shown += used
-    return Count(bound, read, foreign, base, shown)

@@ -6,13 +6,17 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from lora_convert.architectures import find
-from lora_convert.conversion.census import Candidate, Count, Group, counts_of, groups_of
-from lora_convert.conversion.recipes import Reading
+from lora_convert.conversion.census import Candidate, Count, counts_of, groups_of
+from lora_convert.conversion.recipes import Reading, Shown
 from lora_convert.conversion.signs import evidence, names_itself
 from lora_convert.conversion.spelling import BASE, UNKNOWN_COMPONENT, Spelling
 from lora_convert.formats import known_as
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lora_convert.architectures import Architecture
+    from lora_convert.conversion.recipes import Group, Name
     from lora_convert.header import Header
 
 _ENOUGH = 0.75
@@ -103,9 +107,9 @@ def detect(
     if count and best and component is None:
         elsewhere = _by_width(best, header)
         best = _trial(count, frozen, elsewhere) if elsewhere else best
-    embeddings = tuple(key for key in keys if best and key.startswith(_EMBEDDINGS))
-    known = {*best.readings, *embeddings} if best else set()
-    unexplained = tuple(key for key in keys if key not in known)
+    left = [key for key in keys if best is None or key not in best.readings]
+    embeddings = tuple(key for key in left if best and key.startswith(_EMBEDDINGS))
+    unexplained = tuple(key for key in left if key not in embeddings)
     others = _others(unexplained, best, counts) if best else {}
     title = _title(tuple(key for key in unexplained if key not in others), groups, keys)
     candidates = _candidates(counts)
@@ -134,7 +138,7 @@ def _others(unexplained: tuple[str, ...], best: _Trial, counts: list[Count]) -> 
     found: dict[str, str] = {}
     for count in counts if left else ():
         if count.spelling.name == best.spelling.name:
-            members = (key for one in count.shown for key, _ in one.members)
+            members = (key for one in count.shown for key in one.keys)
             for key in members:
                 if key in left:
                     found.setdefault(key, count.spelling.format.name)
@@ -146,33 +150,30 @@ def _title(unexplained: tuple[str, ...], groups: list[Group], keys: tuple[str, .
     if not unexplained:
         return ""
     left = set(unexplained)
-    looks = (next((key for key, _ in group.members if key in left), "") for group in groups)
+    looks = (next((key for key in group.keys if key in left), "") for group in groups)
     return known_as(filter(None, looks), keys)
 
 
 def _best(counts: list[Count]) -> list[Count]:
     """The counts worth reading in full: those of an architecture that tie at the top."""
     bound = [count for count in counts if count.spelling.architecture]
-    return [count for count in bound if count[1:4] == bound[0][1:4]]
+    return [count for count in bound if count.rank == bound[0].rank]
 
 
 def _frozen(groups: list[Group], bound: Spelling) -> list[str]:
     """Keys of a wrapped model's own weights."""
     if not bound.format.wrapped:
         return []
-    texts = (group for group in groups if not bound.recipes(group.text))
-    return [key for group in texts if bound.is_base(group.text) for key, _ in group.members]
+    texts = (group for group in groups if not bound.ways(group.text))
+    return [key for group in texts if bound.is_base(group.text) for key in group.keys]
 
 
 def _trial(count: Count, frozen: list[str], component: str | None) -> _Trial:
     readings = dict.fromkeys(frozen, _BASE)
     foreign: dict[str, Reading] = {}
-    for recipe, members in count.shown:
-        into = foreign if recipe.foreign else readings
-        for key, digits in members:
-            placed = _placed(count.spelling, recipe.read(digits), component)
-            if placed:
-                into[key] = placed
+    for one in _placed(count, component):
+        into = foreign if one.recipe.foreign else readings
+        into.update(one.readings())
     modules = {(r.component, r.module) for r in foreign.values()}
     for key in [
         key for key, r in readings.items() if modules and (r.component, r.module) in modules
@@ -182,32 +183,43 @@ def _trial(count: Count, frozen: list[str], component: str | None) -> _Trial:
     return _Trial(count.spelling, readings, foreign)
 
 
-def _placed(bound: Spelling, reading: Reading, component: str | None) -> Reading | None:
-    """A reading with the component an option says, where the key itself does not tell.
+def _placed(count: Count, component: str | None) -> Iterator[Shown]:
+    """What a spelling reads, in the component that an option says where keys do not tell theirs.
 
-    None where the architecture's component has no such module.
+    Without those that this component of the architecture does not have.
     """
-    if component and not reading.told:
-        known = not bound.architecture or find(bound.architecture, reading.module, component)[0]
-        return reading._replace(component=component) if known else None
-    return reading if reading.component else reading._replace(component=UNKNOWN_COMPONENT)
+    architecture = count.spelling.architecture
+    for one in count.shown:
+        recipe, name = one.recipe, one.recipe.name
+        place = name.component or UNKNOWN_COMPONENT
+        if component and not name.told:
+            place = component
+            if architecture and not _has(architecture, name, component):
+                continue
+        if place == name.component:
+            yield one
+        else:
+            yield one._replace(recipe=recipe._replace(name=name._replace(component=place)))
+
+
+def _has(architecture: Architecture, name: Name, component: str) -> bool:
+    return find(architecture, name.module, component)[0] is not None
 
 
 def _rival(count: Count, header: Header, component: str | None) -> _Rival:
     bound = count.spelling
-    shown = [
-        one for one in count.shown if _placed(bound, one.recipe.read(one.members[0][1]), component)
-    ]
-    read = sum(len(one.members) for one in shown)
+    shown = [*_placed(count, component)]
+    read = sum(len(one.keys) for one in shown)
     says = bound.format.architecture_of
     said = says is not None and says(header.metadata) == bound.name
-    rows = [(one.recipe.module, one.recipe.entry.row) for one in shown if one.recipe.entry]
+    names = [one.recipe.name for one in shown]
+    agreed = evidence(bound.architecture, header, shown)
     return _Rival(
         count,
         read,
-        (read, said, *evidence(bound.architecture, header, shown)),
-        said or names_itself(bound.architecture, header, shown),
-        frozenset((module, row.native, row.diffusers) for module, row in rows),
+        (read, said, *agreed),
+        said or names_itself(bound.architecture, shown, agreed),
+        frozenset((n.module, n.entry.row.native, n.entry.row.diffusers) for n in names if n.entry),
     )
 
 

@@ -10,16 +10,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from lora_convert.architectures import Architecture, Entry, Sign
-    from lora_convert.conversion.recipes import Members, Recipe, Shown
+    from lora_convert.conversion.recipes import Recipe, Shown
     from lora_convert.header import Header
 
 _MOST_DIGITS = 9
 """Of a block's number; more are a name's own affair."""
 
 
-def evidence(
-    architecture: Architecture | None, header: Header, shown: Iterable[Shown]
-) -> tuple[int, int, int]:
+Evidence = tuple[int, int, int]
+"""Broken signs, less than nothing for each; signs that hold; odd shapes, less than nothing for each."""
+
+
+def evidence(architecture: Architecture | None, header: Header, shown: Iterable[Shown]) -> Evidence:
     """How well a header agrees with an architecture, larger being better.
 
     First no broken signs, then signs that hold, then factors of the dimensions that the table's kinds
@@ -28,31 +30,35 @@ def evidence(
     if architecture is None:
         return 0, 0, 0
     found = list(shown)
-    placed = [one for one in found if one.recipe.entry]
+    placed = [one for one in found if one.recipe.name.entry]
     downs = [one for one in placed if one.recipe.role == "down"]
     ups = [one for one in placed if one.recipe.role == "up"]
     # factors of other algorithms tell no widths, but whose blocks they are
     bodies = downs or placed
     verdicts = [_verdict(sign, header, downs, ups, bodies) for sign in architecture.signs]
-    odd = sum(_odd_shapes(one.recipe.entry, header, one.members) for one in downs)
+    odd = sum(_odd_shapes(one.recipe.name.entry, header, one.keys) for one in downs)
     return -verdicts.count(False), verdicts.count(True), -odd
 
 
-def names_itself(architecture: Architecture | None, header: Header, shown: Iterable[Shown]) -> bool:
-    """Whether a header shows names of this architecture alone, or a sign of it and none against."""
+def names_itself(
+    architecture: Architecture | None, shown: Iterable[Shown], agreed: Evidence
+) -> bool:
+    """Whether a header shows names of this architecture alone, or a sign of it and none against.
+
+    `agreed` is the evidence for it.
+    """
     if architecture is None or not architecture.own:
         return True
     own = tuple(skeleton(beginning)[0] for beginning in architecture.own)
-    found = list(shown)
-    if any(skeleton(one.recipe.module)[0].startswith(own) for one in found):
+    if any(skeleton(one.recipe.name.module)[0].startswith(own) for one in shown):
         return True
-    broken, held, _ = evidence(architecture, header, found)
+    broken, held, _ = agreed
     return held > 0 and broken == 0
 
 
 def _names(recipe: Recipe) -> tuple[str, ...]:
     """The patterns of a recipe's Diffusers modules: several where it is a fused one."""
-    entry = recipe.entry
+    entry = recipe.name.entry
     if entry is None:
         return ()
     names = entry.row.diffusers
@@ -72,7 +78,7 @@ def _verdict(
             shape[1] if len(shape) > 1 else 0
             for one in downs
             if sign.module in _names(one.recipe)
-            for shape in {header.tensors[key].shape for key, _ in one.members}
+            for shape in {header.tensors[key].shape for key in one.keys}
         }
         if not widths - {0}:
             return None
@@ -85,7 +91,7 @@ def _verdict(
         int(number)
         for one in bodies
         if any(name.startswith(inside) for name in _names(one.recipe))
-        for number in {digits[one.recipe.wild[place]] for _, digits in one.members}
+        for number in one.parted.column(place)
         if len(number) <= _MOST_DIGITS
     }
     if max(blocks, default=0) >= max(sign.blocks):
@@ -98,18 +104,18 @@ def _heights(module: str, header: Header, ups: Iterable[Shown]) -> set[float]:
     """Rows of a Diffusers module, which may be a part of what a file has."""
     heights = set()
     for one in ups:
-        entry, names = one.recipe.entry, _names(one.recipe)
+        entry, names = one.recipe.name.entry, _names(one.recipe)
         if entry is None or module not in names:
             continue
         chunks, parts = 1, 1
         if len(names) > 1:
             chunks = len(entry.row.chunks[names.index(module)])
             parts = len(entry.row.order)
-        rows = {header.tensors[key].shape[0] for key, _ in one.members if header.tensors[key].shape}
+        rows = {header.tensors[key].shape[0] for key in one.keys if header.tensors[key].shape}
         heights |= {height * chunks / parts for height in rows}
     return heights
 
 
-def _odd_shapes(entry: Entry | None, header: Header, members: Members) -> int:
+def _odd_shapes(entry: Entry | None, header: Header, keys: Iterable[str]) -> int:
     conv = entry is not None and entry.row.kind == "conv"
-    return sum((len(header.tensors[key].shape) > 2) != conv for key, _ in members)
+    return sum((len(header.tensors[key].shape) > 2) != conv for key in keys)

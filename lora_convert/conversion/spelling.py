@@ -6,12 +6,12 @@ from functools import cache, lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from lora_convert.architectures import ARCHITECTURES, Architecture, Entry, index, skeleton
-from lora_convert.conversion.recipes import Reading, Recipe, Recipes
+from lora_convert.conversion.recipes import Literal, Name, Names, Reading, Way
 from lora_convert.errors import NotExpressibleError
 from lora_convert.formats import COMPONENTS, FORMATS, Ending, Format, written
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
 
 BASE = "base"
@@ -31,8 +31,6 @@ class _Match(NamedTuple):
 
     ending: Ending
     numbers: tuple[str, ...]
-    tail: str
-    tail_numbers: tuple[str, ...]
     body: str
     """What stands before it."""
     adapter: str
@@ -40,47 +38,48 @@ class _Match(NamedTuple):
 
 
 class _Endings:
-    """A format's endings, found by the last words of a skeleton; shared by its spellings."""
+    """Endings of formats, found by the last words of a skeleton."""
 
-    def __init__(self, format_: Format) -> None:
-        self._found: dict[str, tuple[_Match, ...]] = {}
-        self._table: dict[str, list[Ending]] = {}
-        for ending in format_.endings:
-            text = skeleton(ending.text.replace("{}", "*"))[0]
-            self._table.setdefault(text, []).append(ending)
+    def __init__(self, formats: Iterable[str]) -> None:
+        self._found: dict[str, dict[str, tuple[_Match, ...]]] = {}
+        self._table: dict[str, dict[str, list[tuple[Ending, tuple[str, ...]]]]] = {}
+        for name in formats:
+            for ending in FORMATS[name].endings:
+                text = skeleton(ending.text.replace("{}", "*"))[0]
+                numbers = skeleton(ending.text.partition("{}")[0])[1]
+                known = self._table.setdefault(text, {}).setdefault(name, [])
+                known.append((ending, numbers))
         self._last_words = {text.rpartition(".")[2] for text in self._table}
 
-    def matching(self, text: str) -> tuple[_Match, ...]:
-        """The longest endings that `text` has: several where they differ in numbers only."""
+    def matching(self, text: str) -> Mapping[str, tuple[_Match, ...]]:
+        """By format: the longest of its endings that `text` has; several where only numbers differ."""
         found = self._found.get(text)
         if found is None:
-            found = self._found[text] = tuple(self._matching(text))
+            found = self._found[text] = {}
+            for tail, adapter, body in self._tails(text):
+                for name, endings in self._table.get(tail, {}).items():
+                    if name not in found:
+                        found[name] = tuple(_Match(*one, body, adapter) for one in endings)
         return found
 
-    def _matching(self, text: str) -> Iterator[_Match]:
+    def _tails(self, text: str) -> Iterator[tuple[str, str, str]]:
+        """What may be an ending, the longest first, with the adapter's name in it and what stands before."""
         if text.rpartition(".")[2] not in self._last_words and "*" not in self._last_words:
             return
         parts = text.rsplit(".", _LONGEST_ENDING)
         for first in range(1, len(parts)):
             tail = parts[first:]
-            for place in (0, -2, -1):
-                named = [*tail]
-                if place:
-                    if len(tail) < -place:
-                        continue
+            body = text[: -len(".".join(tail)) - 1]
+            yield "." + ".".join(tail), "", body
+            for place in (-2, -1):
+                if len(tail) >= -place:
+                    named = [*tail]
                     named[place] = "*"
-                endings = self._table.get("." + ".".join(named), ())
-                for ending in endings:
-                    numbers = skeleton(ending.text.partition("{}")[0])[1]
-                    body = text[: -len(".".join(tail)) - 1]
-                    adapter = tail[place] if place else ""
-                    yield _Match(ending, numbers, *skeleton(ending.tail), body, adapter)
-                if endings:
-                    return
+                    yield "." + ".".join(named), tail[place], body
 
 
 _words = cache(skeleton)
-"""The same for prefixes, which many spellings share."""
+"""The same for what many spellings share: prefixes, and what endings leave out of names."""
 
 _BRACES = frozenset("{}")
 """Marks of patterns, which no module's name has."""
@@ -103,14 +102,16 @@ class Spelling:
     def __init__(self, format_: Format, architecture: Architecture | None) -> None:
         self.format = format_
         self.architecture = architecture
+        self._endings = _endings()
         self.name = architecture.name if architecture else None
         self._prefixes = tuple(self._prefixes_told())
-        self._endings = _endings(format_.name)
         self._write_endings: dict[str, Ending] = {}
         for ending in format_.endings:
             self._write_endings.setdefault(ending.role, ending)
         self._write_prefixes = format_.prefixes_for(self.name)
-        self._recipes: dict[str, Recipes] = {}
+        self._ways: dict[str, tuple[Way, ...]] = {}
+        self._names: dict[tuple[str, str], Names] = {}
+        """By the text before an ending, and what the ending leaves out of a name."""
 
     def _all_prefixes(self) -> Iterator[tuple[str, str]]:
         """Prefix and component (empty for any), longest first: a key is read by the first that fits."""
@@ -142,60 +143,54 @@ class Spelling:
     def parse(self, key: str) -> Reading | None:
         """What `key` says, or None where this spelling has no such key."""
         text, digits = skeleton(key)
-        recipe = self.recipes(text).find(digits)
+        found = filter(None, (way.find(digits) for way in self.ways(text)))
+        recipe = next(found, None)
         return recipe.read(digits) if recipe else None
 
-    def recipes(self, text: str) -> Recipes:
-        """Every way to read the keys of a skeleton, the likeliest first."""
-        known = self._recipes.get(text)
+    def ways(self, text: str) -> tuple[Way, ...]:
+        """Every way to read the keys of a skeleton."""
+        known = self._ways.get(text)
         if known is None:
             inner = unwrapped(text) if self.format.separator == "." else text
             learned = self._learn(inner) if _BRACES.isdisjoint(text) else ()
-            known = self._recipes[text] = Recipes(learned)
+            known = self._ways[text] = tuple(learned)
         return known
 
-    def _learn(self, text: str) -> Iterator[Recipe]:
-        for match in self._endings.matching(text):
-            for start, numbers, component, told in self._prefixes:
-                if match.body.startswith(start):
-                    name = match.body[len(start) :]
-                    yield from self._named(name, numbers, component, match, told=told)
+    def _learn(self, text: str) -> Iterator[Way]:
+        """A key's numbers stand in this order: the prefix's, the name's, the ending's, the adapter's."""
+        for ending, numbers, body, adapter in self._endings.matching(text).get(
+            self.format.name, ()
+        ):
+            names = self._names.get((body, ending.tail))
+            if names is None:
+                names = self._names[body, ending.tail] = Names(self._named(body, ending.tail))
+            if names:
+                said = ending.role, adapter.replace("#", "{}"), ending.foreign
+                yield Way(names, body.count("#"), numbers, *said)
 
-    def _named(
-        self, name: str, before: tuple[str, ...], component: str, match: _Match, *, told: bool
-    ) -> Iterator[Recipe]:
-        """Recipes for a module's name between a prefix, of the numbers `before`, and an ending.
+    def _named(self, body: str, tail: str) -> Iterator[tuple[Literal, Name]]:
+        """The names that a text before an ending may be, and the numbers that each must show."""
+        for start, before, component, told in self._prefixes:
+            if body.startswith(start):
+                name = body[len(start) :]
+                found = self._within if self.architecture else _any
+                for literal, one in found(name, tail, len(before), component, told=told):
+                    yield (*enumerate(before), *literal), one
 
-        A key's numbers stand in this order: the prefix's, the name's, the ending's, the adapter's.
-        """
-        ending, numbers, tail, tail_numbers, _, adapter = match
-        first, shown = len(before), name.count("#")
-        after = first + shown + len(numbers)
-        literal = (*enumerate(before), *enumerate(numbers, first + shown))
-        own = (adapter.replace("#", "{}"), tuple(range(after, after + adapter.count("#"))))
-        said = ending.role, ending.foreign
-        if self.architecture is None:
-            if name and (component or not _reserved(name)):
-                module = name.replace("#", "{}") + ending.tail
-                wild = tuple(range(first, first + shown))
-                yield Recipe(literal, module, wild, *own, component, "diffusers", *said, told)
-            return
-        for entry in self._entries(name + tail, component):
-            others = entry.digits[shown:]
-            if any(want not in ("{}", n) for want, n in zip(others, tail_numbers, strict=True)):
-                continue
-            wanted = list(enumerate(entry.digits[:shown], first))
-            yield Recipe(
-                (*literal, *(pair for pair in wanted if pair[1] != "{}")),
-                entry.row.names(entry.namespace)[entry.member],
-                tuple([at for at, digit in wanted if digit == "{}"]),
-                *own,
-                entry.component,
-                entry.namespace,
-                *said,
-                told,
-                entry,
-            )
+    def _within(
+        self, name: str, tail: str, first: int, component: str, *, told: bool
+    ) -> Iterator[tuple[Literal, Name]]:
+        """The architecture's modules of that name, after a prefix of `first` numbers."""
+        shown = name.count("#")
+        text, numbers = _words(tail)
+        for entry in self._entries(name + text, component):
+            digits = entry.digits
+            if all(want in ("{}", n) for want, n in zip(digits[shown:], numbers, strict=True)):
+                wanted = tuple(enumerate(digits[:shown], first))
+                wild = tuple([place for place, digit in wanted if digit == "{}"])
+                module = entry.row.names(entry.namespace)[entry.member]
+                known = Name(entry.component, module, wild, entry.namespace, told, entry)
+                yield tuple([pair for pair in wanted if pair[1] != "{}"]), known
 
     def _entries(self, text: str, component: str) -> Iterator[Entry]:
         for candidate in self.architecture.components if self.architecture else ():
@@ -246,18 +241,19 @@ def spelling(format_name: str, architecture_name: str | None) -> Spelling:
 
 
 @cache
-def _endings(format_name: str) -> _Endings:
-    return _Endings(FORMATS[format_name])
+def _known_endings(formats: tuple[str, ...]) -> _Endings:
+    return _Endings(formats)
 
 
-def completed(text: str) -> set[str]:
-    """What stands before the endings of `text`, with the parts of modules' names that those leave out."""
-    return {
-        match.body + match.tail
-        for name in FORMATS
-        for match in _endings(name).matching(text)
-        if match.tail
-    }
+def _endings() -> _Endings:
+    """Those of today's registry: formats may be added to it."""
+    return _known_endings(tuple(FORMATS))
+
+
+def bodies_of(text: str) -> set[str]:
+    """What may stand before the endings of `text`, with the parts of names that those leave out."""
+    found = _endings().matching(text).values()
+    return {match.body + _words(match.ending.tail)[0] for matches in found for match in matches}
 
 
 @lru_cache(maxsize=1)
@@ -280,6 +276,15 @@ def _reserved_prefixes() -> tuple[str, ...]:
         "bundle_emb.",
     }
     return tuple(skeleton(prefix)[0] for prefix in own)
+
+
+def _any(
+    name: str, tail: str, first: int, component: str, *, told: bool
+) -> Iterator[tuple[Literal, Name]]:
+    """A name that no architecture has to have, after a prefix of `first` numbers."""
+    if name and (component or not _reserved(name)):
+        wild = tuple(range(first, first + name.count("#")))
+        yield (), Name(component, name.replace("#", "{}") + tail, wild, "diffusers", told)
 
 
 def _reserved(name: str) -> bool:

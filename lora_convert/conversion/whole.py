@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from lora_convert.architectures import ARCHITECTURES, SINGLE_FILES, find, skeleton
-from lora_convert.conversion.recipes import Recipe, Shown
+from lora_convert.conversion.recipes import Name, Parted, Recipe, Shown, Stems
 from lora_convert.conversion.signs import evidence
 
 if TYPE_CHECKING:
@@ -70,9 +70,10 @@ def _weight(found: Placed, header: Header) -> tuple[int, ...]:
 def _as_shown(name: str, place: Place) -> Shown:
     """A weight as signs are read from: in the place of an adapter's ``down``, which is as wide."""
     wild = tuple(range(len(place.numbers)))
-    who = (place.component, place.namespace)
-    recipe = Recipe((), place.module, wild, "", (), *who, "down", "", False, place.entry)
-    return Shown(recipe, [(name, place.numbers)])
+    known = Name(
+        place.component, place.module, wild, place.namespace, told=False, entry=place.entry
+    )
+    return Shown(Recipe(known, "down"), [name], Parted(known, Stems([place.numbers]), [0]))
 
 
 def _likely(names: Iterable[str], component: str | None) -> list[str]:

@@ -92,12 +92,11 @@ class Format(NamedTuple):
 
     def openings(self) -> frozenset[str]:
         """All that may stand before a module, whatever the architecture."""
-        if self.bare:
-            return frozenset(("",))
         tables = (self.prefixes, *(variation.prefixes for variation in self.variations))
         named = (prefixes for table in tables for prefixes in table.values())
+        bare = ("",) if self.bare else ()
         return frozenset(
-            prefix for prefixes in (*named, self.shared_prefixes) for prefix in prefixes
+            prefix for prefixes in (*named, self.shared_prefixes, bare) for prefix in prefixes
         )
 
     def namespace_for(self, architecture: str | None) -> Namespace:

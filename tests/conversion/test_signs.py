@@ -6,7 +6,7 @@ import pytest
 
 from lora_convert.architectures import Architecture, Component
 from lora_convert.architectures._vocabulary import alike, depth, fused, growth, width
-from lora_convert.conversion.census import groups_of
+from lora_convert.conversion.census import Count, groups_of
 from lora_convert.conversion.recipes import Shown
 from lora_convert.conversion.signs import evidence, names_itself
 from lora_convert.conversion.spelling import Spelling
@@ -30,8 +30,7 @@ def file_of(*modules: tuple[str, int]) -> tuple[Header, list[Shown]]:
         for name, inputs in modules
     }
     bound = Spelling(FORMATS["diffusers"], FAMILY)
-    groups = groups_of(tuple(tensors))
-    shown = [one for group in groups for one in bound.recipes(group.text).used_by(group.members)]
+    shown = Count(bound, groups_of(tuple(tensors)), wrapped=False).shown
     return Header(tensors, {}, {}), shown
 
 
@@ -54,9 +53,14 @@ def test_each_size_of_a_family_is_one_of_it(
 
 
 def test_names_of_its_own_inside_blocks() -> None:
-    assert names_itself(FAMILY, *file_of(("blocks.7.audio.gate", 3)))
-    assert not names_itself(FAMILY, *file_of(("blocks.7.key", 3)))
-    assert not names_itself(FAMILY, *file_of(("blocks.7.query", 8)))  # no model is so deep
+    assert shows_itself(("blocks.7.audio.gate", 3))
+    assert not shows_itself(("blocks.7.key", 3))
+    assert not shows_itself(("blocks.7.query", 8))  # no model is so deep
+
+
+def shows_itself(module: tuple[str, int]) -> bool:
+    header, shown = file_of(module)
+    return names_itself(FAMILY, shown, evidence(FAMILY, header, shown))
 
 
 @pytest.mark.parametrize(
@@ -80,6 +84,5 @@ def test_rows_over_features(native: str, rows: int, broken: int, held: int) -> N
         f"{name}.lora_B.weight": Source(0, name, "F32", (rows, 1), 0, 4 * rows),
     }
     bound = Spelling(FORMATS["diffusers"], table)
-    groups = groups_of(tuple(tensors))
-    shown = [one for group in groups for one in bound.recipes(group.text).used_by(group.members)]
+    shown = Count(bound, groups_of(tuple(tensors)), wrapped=False).shown
     assert evidence(table, Header(tensors, {}, {}), shown)[:2] == (-broken, held)
