@@ -6,6 +6,7 @@ from benchmarks import (
     compact,
     copy,
     deltas,
+    detection,
     imports,
     many,
     memory,
@@ -21,6 +22,7 @@ if __name__ == "__main__":
     main(
         startup.claims,
         imports.claims,
+        detection.claims,
         small.claims,
         torch_files.claims,
         many.claims,

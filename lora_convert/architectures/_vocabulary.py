@@ -132,10 +132,10 @@ _CHOICE = re.compile(r"<([^>]*)>")
 def _expanded(row: Row) -> Iterator[Row]:
     """`row` with each of the alternatives in its names."""
     texts = (*row.diffusers, *row.model, row.native, row.original)
-    lists = max((_CHOICE.findall(text) for text in texts), key=len)
-    if not lists:
+    if not any("<" in text for text in texts):
         yield row
         return
+    lists = max((_CHOICE.findall(text) for text in texts), key=len)
     for turn in product(*(range(names.count(",") + 1) for names in lists)):
 
         def chosen(text: str, turn: tuple[int, ...] = turn) -> str:

@@ -103,10 +103,9 @@ def detect(
     chosen = _chosen(rivals, loose)
     count = chosen.of if chosen else loose
     frozen = _frozen(groups, count.spelling) if count and wrapped else []
+    if count and component is None:
+        component = _by_width(count, header)
     best = _trial(count, frozen, component) if count else None
-    if count and best and component is None:
-        elsewhere = _by_width(best, header)
-        best = _trial(count, frozen, elsewhere) if elsewhere else best
     left = [key for key in keys if best is None or key not in best.readings]
     embeddings = tuple(key for key in left if best and key.startswith(_EMBEDDINGS))
     unexplained = tuple(key for key in left if key not in embeddings)
@@ -231,19 +230,21 @@ def _chosen(rivals: list[_Rival], loose: Count | None) -> _Rival | None:
     return None
 
 
-def _by_width(trial: _Trial, header: Header) -> str | None:
+def _by_width(count: Count, header: Header) -> str | None:
     """Another component that the width of attention points to, where names fit several."""
-    architecture = trial.spelling.architecture
-    attention = {
-        key: reading
-        for key, reading in trial.readings.items()
-        if reading.role == "down" and not reading.told and ".self_attn." in reading.module
-    }
-    widths = {header.tensors[key].shape[1:2] for key in attention}
+    architecture = count.spelling.architecture
+    attention = [
+        one
+        for one in count.shown
+        if one.recipe.role == "down"
+        and not one.recipe.name.told
+        and ".self_attn." in one.recipe.name.module
+    ]
+    widths = {header.tensors[key].shape[1:2] for one in attention for key in one.keys}
     if architecture is None or len(widths) != 1:
         return None
     for part in architecture.components:
-        fits = all(find(architecture, r.module, part.name)[0] for r in attention.values())
+        fits = all(_has(architecture, one.recipe.name, part.name) for one in attention)
         if (part.width,) in widths and fits:
             return part.name
     return None
