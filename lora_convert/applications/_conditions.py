@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 PEFT_LIKE = ("peft", "accelerate", "diffusers")
 """Formats without an alpha beside each module."""
 
+UNETS = ("sd1", "sd2", "sdxl")
+ENCODERS = ("text_encoder", "text_encoder_2", "text_encoder_3", "text_encoder_4")
+DENOISERS = ("unet", "transformer", "transformer_2", "prior", "text_conditioner")
+
 
 def unseen_scale(module: Module, file: File) -> bool:
     """A scale other than 1 that stands in the header or a configuration alone."""
@@ -44,14 +48,38 @@ def trained_bias(module: Module, file: File) -> bool:
     return "bias" in module.roles
 
 
+def bias_beside(module: Module, file: File) -> bool:
+    """A change of the bias, ``diff_b``, beside that of the weight."""
+    return "diff_b" in module.roles and len(module.roles) > 1
+
+
+def kohya_oft(module: Module, file: File) -> bool:
+    """A module under the prefix that sd-scripts' own OFT has."""
+    return module.key.startswith("oft_unet_")
+
+
 def of(*algorithms: str) -> Callable[[Module, File], bool]:
     """A module of one of these algorithms."""
     return lambda module, file: module.algorithm in algorithms
 
 
-def in_component(*components: str) -> Callable[[Module, File], bool]:
-    """A module of one of these components."""
-    return lambda module, file: module.component in components
+def not_of(*algorithms: str) -> Callable[[Module, File], bool]:
+    """A module of another algorithm than these."""
+    return lambda module, file: module.algorithm not in algorithms
+
+
+def having(*roles: str) -> Callable[[Module, File], bool]:
+    """A module with one of these tensors."""
+    return lambda module, file: not module.roles.isdisjoint(roles)
+
+
+def outside_blocks(*architectures: str) -> Callable[[Module, File], bool]:
+    """A module of such a model's denoiser that is in none of its numbered blocks."""
+    return lambda module, file: (
+        file.architecture in architectures
+        and module.component in DENOISERS
+        and not any(part.isdigit() for part in module.name.split(".")[:2])
+    )
 
 
 def alphas_differ(module: Module, file: File) -> bool:

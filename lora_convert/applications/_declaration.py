@@ -27,6 +27,10 @@ class Module(NamedTuple):
     scale_source: ScaleSource
     by_column: bool
     """Whether a DoRA magnitude runs over input columns."""
+    settings: Mapping[str, float] = {}
+    """Numbers of its algorithm: OFT's constraint, say."""
+    key: str = ""
+    """The name of its first tensor in the file."""
 
 
 class File(NamedTuple):
@@ -78,8 +82,8 @@ class Application(NamedTuple):
     """By architecture: the format to write for it; under an empty name for all others."""
     reads: tuple[Reads, ...]
     gaps: tuple[Gap, ...] = ()
-    folds: bool = False
-    """Whether scales that its formats keep apart from the tensors must be multiplied into them."""
+    folds: tuple[str, ...] = ()
+    """Formats of which it does not look for the scale: it must be multiplied into the tensors."""
 
     def knows(self, architecture: str | None) -> bool:
         """Whether it loads adapters of an architecture at all."""
@@ -104,3 +108,14 @@ class Application(NamedTuple):
     def reads_module(self, module: Module, file: File) -> bool:
         """Whether it finds a module of a file at all."""
         return any(reads.accepts(module, file) for reads in self.reads)
+
+    def formats_read(self, architectures: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+        """By format: those of these architectures whose files it reads, in some of their names."""
+        models = tuple(name for name in architectures if self.knows(name))
+        found: dict[str, set[str]] = {}
+        for reads in self.reads:
+            found.setdefault(reads.format, set()).update(reads.architectures or models)
+        return {
+            format_: tuple(name for name in models if name in names)
+            for format_, names in found.items()
+        }

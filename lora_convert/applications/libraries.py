@@ -30,6 +30,10 @@ def _onetrainer_without_attention(module: Module, file: File) -> bool:
     return own and ".attn." not in module.name and not module.name.startswith(_TOP_OF_FLUX)
 
 
+def _encoder_beside_onetrainer(module: Module, file: File) -> bool:
+    return file.format == "onetrainer" and module.component.startswith("text_encoder")
+
+
 def _kohya_alphas_of_attention(module: Module, file: File) -> bool:
     attention = ".to_" in module.name or module.component.startswith("text_encoder")
     unets = file.architecture in {"sd1", "sd2", "sdxl"}
@@ -55,7 +59,7 @@ DIFFUSERS = Application(
         Reads("diffusers", namespaces=("diffusers",)),
         Reads("kohya", ("sd1", "sd2", "sdxl", "flux", "qwen_image", "z_image", "minimax_h3")),
         Reads("onetrainer", ("flux",)),
-        Reads("xlabs"),
+        Reads("xlabs", ("flux",)),
         Reads("comfyui", ("flux3", "krea2", "ltx2", "minimax_h3", "anima"), namespaces=("native",)),
         Reads(
             "comfyui",
@@ -79,6 +83,12 @@ DIFFUSERS = Application(
             "of OneTrainer's names it understands attention alone, and fails on others",
             _CONVERTERS,
             _onetrainer_without_attention,
+        ),
+        Gap(
+            "refuses",
+            "text encoders beside OneTrainer's names",
+            _CONVERTERS,
+            _encoder_beside_onetrainer,
         ),
         Gap(
             "misreads",

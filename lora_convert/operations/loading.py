@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from lora_convert.algorithms import ALGORITHMS
 from lora_convert.applications import APPLICATIONS, Application, File, Gap, Module
 from lora_convert.architectures import ARCHITECTURES, fill, find
 from lora_convert.errors import EXIT_DONE, EXIT_FAILED, LoraConvertError, OptionError
 from lora_convert.operations.opening import open_adapter
 from lora_convert.operations.reading import read_adapter_of
 from lora_convert.planning import Loss, TensorFile
+from lora_convert.tensors.walk import sources
 
 if TYPE_CHECKING:
     from lora_convert.adapter import Adapter, Delta, Namespace
@@ -98,15 +100,27 @@ def check(
     scales. Raises RecognitionError where the file is none that can be read.
     """
     wanted = application_of(application) if application else None
-    path = os.fspath(path)
-    opened = open_adapter(path, architecture=architecture, component=component)
+    file = looked_at(path, adapter=adapter, component=component, architecture=architecture)
+    kind = file.architecture
+    asked = [wanted] if wanted else [one for one in APPLICATIONS.values() if one.knows(kind)]
+    return Check(os.fspath(path), file.format, kind, tuple(loading_of(one, file) for one in asked))
+
+
+def looked_at(
+    path: str | os.PathLike[str],
+    *,
+    adapter: str | None = None,
+    component: str | None = None,
+    architecture: str | None = None,
+) -> File:
+    """A file or folder, as applications look at it."""
+    opened = open_adapter(os.fspath(path), architecture=architecture, component=component)
     with opened.checkpoint as checkpoint, opened.naming():
         found = read_adapter_of(opened, wanted=adapter).adapter
         name, kind = opened.detection.format or "", opened.detection.architecture
-        file = file_of(found, name, kind, checkpoint.header.metadata)
+        file = file_of(found, name, kind, checkpoint.header.metadata, _first_key)
         checkpoint.check_unchanged()
-    asked = [wanted] if wanted else [one for one in APPLICATIONS.values() if one.knows(kind)]
-    return Check(path, name, kind, tuple(loading_of(one, file) for one in asked))
+    return file
 
 
 def helps(
@@ -140,16 +154,60 @@ def application_of(name: str) -> Application:
     return APPLICATIONS[name]
 
 
+def format_for_all(
+    name: str, paths: Iterable[str], *, architecture: str | None, component: str | None
+) -> str:
+    """The format that an application is given of several sources: names of outputs hang on it.
+
+    OptionError where their architectures are given different ones.
+    """
+    from lora_convert.operations.several import sources_of
+
+    application = application_of(name)
+    formats = dict.fromkeys(application.writes.values())
+    if len(formats) > 1:
+        each = sources_of(paths, architecture=architecture, component=component)
+        models = {_model_of(path, architecture, component) for path in each}
+        formats = dict.fromkeys(map(application.format_for, filter(application.knows, models)))
+    if len(formats) > 1:
+        why = f"what it is given depends on the architecture: {' or '.join(formats)}"
+        raise OptionError("for", name, why=why, hint="convert those of one architecture at a time")
+    return next(iter(formats), application.usual_format)
+
+
+def _model_of(path: str, architecture: str | None, component: str | None) -> str | None:
+    """The architecture of a source; None where it cannot be told, which converting it says."""
+    try:
+        opened = open_adapter(path, architecture=architecture, component=component)
+    except LoraConvertError:
+        return None
+    with opened.checkpoint:
+        return opened.detection.architecture
+
+
 def file_of(
-    adapter: Adapter, format_name: str, architecture: str | None, metadata: Mapping[str, str]
+    adapter: Adapter,
+    format_name: str,
+    architecture: str | None,
+    metadata: Mapping[str, str],
+    named: Callable[[Delta], str],
 ) -> File:
-    """An adapter, in a format's own names, as applications look at it."""
+    """An adapter, in a format's own names, as applications look at it.
+
+    `named` gives the name of a module's first tensor there.
+    """
     known = ARCHITECTURES[architecture] if architecture else None
-    modules = tuple(_module(delta, known) for delta in adapter.deltas)
+    modules = tuple(_module(delta, known, named(delta)) for delta in adapter.deltas)
     return File(format_name, architecture, metadata, modules)
 
 
-def _module(delta: Delta, architecture: Architecture | None) -> Module:
+def _first_key(delta: Delta) -> str:
+    """The name of the first tensor that a module was read from."""
+    read = (source.name for tensor in delta.tensors.values() for source in sources(tensor))
+    return next(read, "")
+
+
+def _module(delta: Delta, architecture: Architecture | None, key: str) -> Module:
     magnitude = delta.tensors.get("magnitude")
     return Module(
         delta.component,
@@ -160,6 +218,8 @@ def _module(delta: Delta, architecture: Architecture | None) -> Module:
         delta.scale,
         delta.scale_source,
         magnitude is not None and len(magnitude.shape) > 1 and magnitude.shape[0] == 1,
+        delta.settings,
+        key,
     )
 
 
@@ -184,11 +244,23 @@ def reader_losses(
 ) -> list[Loss]:
     """What an application would get wrong of an adapter in a format's names, and the files that hold it."""
     metadata = next((file.metadata for file in files if isinstance(file, TensorFile)), {})
-    file = file_of(adapter, target.format.name, target.name, metadata)
+
+    def named(delta: Delta) -> str:
+        return target.spell(delta.component, delta.module, next(iter(delta.tensors)))
+
+    written = adapter._replace(deltas=tuple(map(_with_constraint, adapter.deltas)))
+    file = file_of(written, target.format.name, target.name, metadata, named)
     return [
         Loss("reader gap", f"{application.title} {finding}", finding.modules)
         for finding in loading_of(application, file).findings
     ]
+
+
+def _with_constraint(delta: Delta) -> Delta:
+    """A module as it is written: where alpha is a constraint, one is always written."""
+    if ALGORITHMS[delta.algorithm].alpha != "constraint":
+        return delta
+    return delta._replace(settings={"constraint": 0.0, **delta.settings})
 
 
 def loading_of(application: Application, file: File) -> Loading:

@@ -140,7 +140,7 @@ def plan_adapter(
     target = spelling(format_.name, name)
     facts = ByteFacts(origin.checkpoint.read)
     named = translate(adapter, architecture, format_.namespace_for(name), facts)
-    if reader and reader.folds and format_.scale_in != "tensor":
+    if reader and format_.name in reader.folds:
         from lora_convert.operations.scale import baked
 
         named = named._replace(deltas=tuple(map(baked, named.deltas)))
@@ -155,7 +155,9 @@ def plan_adapter(
     if reader:
         from lora_convert.operations.loading import reader_losses
 
-        found = (*found, *reader_losses(reader, fitted, target, files))
+        # what the format's own reader passes over is said of the one that is meant instead
+        own = (loss for loss in found if loss.kind != "reader gap")
+        found = (*own, *reader_losses(reader, fitted, target, files))
     if losses == "refuse" and found:
         raise LossyConversionError([str(loss) for loss in found])
     notes = (*reader_notes(fitted, format_), *computed_notes(fitted))
