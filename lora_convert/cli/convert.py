@@ -62,8 +62,12 @@ def _run(
     from lora_convert.operations.several import conversions_of
     from lora_convert.operations.writing import check_options
 
-    format_ = check_options(to or _only_format(how["application"]), how["dtype"], how["losses"])
     reading = {name: how[name] for name in ("architecture", "component")}
+    if not to:
+        from lora_convert.operations.loading import format_for_all
+
+        to = format_for_all(how["application"], sources, **reading)
+    format_ = check_options(to, how["dtype"], how["losses"])
     conversions = conversions_of(sources, format_, output, **reading)
     if conversions.passed_over:
         names = [os.path.basename(path) for path in conversions.passed_over]
@@ -73,18 +77,6 @@ def _run(
         return _each(out, to, conversions, **how)
     [(source, place)] = conversions.places.items()
     return _one(out, to, source, output=place, **how)
-
-
-def _only_format(application: str) -> str:
-    """The format that an application is given whatever the architecture: names of outputs hang on it."""
-    from lora_convert.errors import OptionError
-    from lora_convert.operations.loading import application_of
-
-    formats = dict.fromkeys(application_of(application).writes.values())
-    if len(formats) > 1:
-        why = f"what it is given depends on the architecture: {' or '.join(formats)}"
-        raise OptionError("for", application, why=why, hint="of several sources, say --to FORMAT")
-    return next(iter(formats))
 
 
 def _one(

@@ -13,6 +13,7 @@ from safetensors.numpy import save_file
 
 import lora_convert
 from tests.hostile.answering import Answer, answer
+from tests.laws.synthesis import adapter
 from tests.writing import kohya, peft_folder, spelled
 
 HOSTILE = Path(__file__).resolve().parents[2] / "fixtures" / "hostile"
@@ -390,3 +391,23 @@ def test_a_hostile_folder_gets_a_line_each_and_keeps_its_files(
     assert len([*out.iterdir()] if out.exists() else []) == len(written)
     again = run(command, folder, *(() if command == "inspect" else ("-o", out)))
     assert again.stdout.count("unchanged: ") == len(written)
+
+
+def test_several_for_an_application_have_the_format_of_their_architecture(
+    loras: Path, tmp_path: Path
+) -> None:
+    result = run("convert", loras, "--for", "comfyui", "-o", tmp_path / "out")
+    assert result.exit_code == 0, result.stderr
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert names == ["a_kohya.safetensors", "b_kohya.safetensors", "c_kohya.safetensors"]
+
+
+def test_several_of_architectures_that_an_application_is_given_otherwise_are_not_mixed(
+    loras: Path, tmp_path: Path
+) -> None:
+    made = adapter("flux", components=("transformer",))
+    lora_convert.write_adapter(made, str(loras / "flux.safetensors"), to="comfyui")
+    result = run("convert", loras, "--for", "comfyui", "-o", tmp_path / "out")
+    assert result.exit_code == 2
+    assert "depends on the architecture" in result.stderr
+    assert not (tmp_path / "out").exists()
