@@ -17,6 +17,7 @@ from generation.commands import commands_page  # noqa: E402  neither docs nor te
 from generation.errors import errors_page  # noqa: E402
 from generation.formats import formats_page  # noqa: E402
 from generation.json_fields import json_page  # noqa: E402
+from generation.programs import programs_page  # noqa: E402
 from generation.python_api import library_page  # noqa: E402
 from generation.skeletons import indexes  # noqa: E402
 
@@ -26,6 +27,7 @@ def pages() -> dict[str, str]:
     return {
         "commands.md": commands_page(),
         "formats.md": formats_page(),
+        "programs.md": programs_page(),
         "errors.md": errors_page(),
         "json.md": json_page(),
         "library.md": library_page(),

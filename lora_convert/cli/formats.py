@@ -11,7 +11,7 @@ from lora_convert.cli._output import Output
 @click.command()
 @_options.output
 def formats(as_json: bool, quiet: bool) -> int:
-    """Formats, architectures, algorithms, and the matrix of what converts to what."""
+    """Formats, architectures, algorithms, what converts to what, and which programs read it."""
     from lora_convert.operations.catalogue import catalogue
 
     out = Output(json=as_json, quiet=quiet)
@@ -25,4 +25,7 @@ def formats(as_json: bool, quiet: bool) -> int:
         out.line()
     out.line("What converts to what")
     out.table(found.matrix_rows(), header=("from \\ to", *found.written))
+    out.line()
+    out.line("What programs read: of how many architectures (check FILE --for PROGRAM says more)")
+    out.table(found.reading_rows(), header=("program", *found.formats))
     return 0

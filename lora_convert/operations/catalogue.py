@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from lora_convert.algorithms import ALGORITHMS, Algorithm
+from lora_convert.applications import APPLICATIONS
 from lora_convert.architectures import ARCHITECTURES
 from lora_convert.formats import FORMATS, written
 
@@ -23,6 +24,9 @@ class Catalogue(NamedTuple):
     """By algorithm: the formats that can hold it."""
     matrix: dict[str, dict[str, tuple[str, ...]]]
     """From, to, algorithms."""
+    applications: dict[str, str]
+    reading: dict[str, dict[str, tuple[str, ...]]]
+    """By application and format: the architectures whose files it reads."""
 
     def as_json(self) -> dict[str, Any]:
         """All of it."""
@@ -54,6 +58,13 @@ class Catalogue(NamedTuple):
             for origin, row in self.matrix.items()
         ]
 
+    def reading_rows(self) -> list[tuple[str, ...]]:
+        """Of how many architectures each application reads each format, as rows of text."""
+        return [
+            (name, *(f"{len(row[one])}" if row.get(one) else "" for one in self.formats))
+            for name, row in self.reading.items()
+        ]
+
 
 def catalogue() -> Catalogue:
     """The registries, as names and titles."""
@@ -72,6 +83,11 @@ def catalogue() -> Catalogue:
         },
         matrix={
             origin: {target: _carried(origin, target) for target in written()} for origin in FORMATS
+        },
+        applications={name: application.title for name, application in APPLICATIONS.items()},
+        reading={
+            name: application.formats_read(tuple(ARCHITECTURES))
+            for name, application in APPLICATIONS.items()
         },
     )
 
