@@ -19,6 +19,7 @@ PLACES = {
     "tensor": "beside each module, in a tensor",
     "header": "in the file's metadata",
     "config": "in `adapter_config.json`",
+    "factors": "in the factors, which nothing scales",
 }
 
 

@@ -76,13 +76,15 @@ def _modules(architecture: Architecture) -> dict[str, Columns]:
     """By skeleton: the numbers that its names have at each place."""
     found: dict[str, list[set[str]]] = {}
     for component in architecture.components:
-        for row in component.rows:
+        for row in (*component.rows, *component.norms):
             for namespace in NAMESPACES:
                 for name in row.names(namespace):
                     text, digits = skeleton(name)
                     columns = found.setdefault(text.replace(".", "_"), [set() for _ in digits])
                     for column, digit in zip(columns, digits, strict=True):
                         column.add(digit)
+        if component.walk:
+            found["#"] = [{"{}"}]  # a module, numbered
     return {text: tuple(map(_listed, columns)) for text, columns in found.items()}
 
 

@@ -11,6 +11,7 @@ same, else puts the downs above one another and makes ``up`` block-diagonal.
 
 from __future__ import annotations
 
+from struct import pack
 from typing import TYPE_CHECKING
 
 from lora_convert.adapter import Scale
@@ -30,7 +31,7 @@ from lora_convert.errors import NotExpressibleError, ShapeError
 from lora_convert.tensors.arithmetic import Contracted, Embedded, Product
 from lora_convert.tensors.build import cast, columns, padded, reshaped, rows, stack, times
 from lora_convert.tensors.dtypes import common
-from lora_convert.tensors.expr import Zeros
+from lora_convert.tensors.expr import Held, Zeros
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -94,11 +95,14 @@ def canonical(module: str, factors: Factors) -> Factors:
 def fitted(module: str, factors: Factors, holder: Holder) -> Factors:
     """1×1 convolutions and linear layers in the shape their module has: files hold either.
 
-    A Tucker core is contracted where the format has no place for it.
+    A Tucker core is contracted where the format has no place for it. That the base weight is enlarged
+    goes without saying where nothing can say it: the factors are larger.
     """
     if not holder.holds("mid"):
         factors = without_mid(factors)
     tensors = dict(factors.tensors)
+    if not holder.holds("reshape"):
+        tensors.pop("reshape", None)
     pointwise = "mid" not in tensors and tensors["down"].shape[2:] in {(), (1, 1)}
     for role in ("down", "up") if pointwise else ():
         tensor = tensors[role]
@@ -109,6 +113,13 @@ def fitted(module: str, factors: Factors, holder: Holder) -> Factors:
     return fitted_beside(
         module, factors._replace(tensors=tensors), len(tensors["up"].shape), holder
     )
+
+
+def enlarging(factors: Factors) -> Factors:
+    """The same, saying that the base weight is put into a larger one of zeros, of ΔW's shape."""
+    sizes = shape(factors.tensors)
+    held = Held(pack(f"<{len(sizes)}q", *sizes), "I64", (len(sizes),))
+    return factors._replace(tensors={**factors.tensors, "reshape": held})
 
 
 def take_rows(

@@ -45,7 +45,9 @@ def any_magnitude(module: Module, file: File) -> bool:
 
 def trained_bias(module: Module, file: File) -> bool:
     """A trained bias under PEFT's name, ``lora_B.bias``."""
-    return "bias" in module.roles
+    return (
+        "bias" in module.roles and file.format != "bfl"
+    )  # whose biases are known for what they are
 
 
 def bias_beside(module: Module, file: File) -> bool:

@@ -147,6 +147,7 @@ COMFYUI = Application(
         Reads("dotted", ("flux", "z_image", "krea2"), namespaces=("diffusers",)),
         Reads("dotted", _BARE, namespaces=("native",)),
         Reads("xlabs", ("flux",)),
+        Reads("bfl", ("flux",)),
     ),
     gaps=(
         Gap(

@@ -60,6 +60,7 @@ DIFFUSERS = Application(
         Reads("kohya", ("sd1", "sd2", "sdxl", "flux", "qwen_image", "z_image", "minimax_h3")),
         Reads("onetrainer", ("flux",)),
         Reads("xlabs", ("flux",)),
+        Reads("bfl", ("flux",)),
         Reads("comfyui", ("flux3", "krea2", "ltx2", "minimax_h3", "anima"), namespaces=("native",)),
         Reads(
             "comfyui",

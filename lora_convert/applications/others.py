@@ -94,6 +94,7 @@ INVOKEAI = Application(
         Reads("dotted", ("flux",)),
         Reads("dotted", ("qwen_image",), ("diffusers",)),
         Reads("xlabs", ("flux",)),
+        Reads("bfl", ("flux",)),
     ),
     gaps=(
         Gap(

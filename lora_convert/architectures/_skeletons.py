@@ -162,32 +162,39 @@ SKELETONS = {
         text_proj time_embedding_linear_# x_embedder_proj
     """,
     "flux": """
-        context_embedder double_blocks_#_img_attn_proj double_blocks_#_img_attn_qkv
-        double_blocks_#_img_mlp_# double_blocks_#_img_mod_lin double_blocks_#_txt_attn_proj
-        double_blocks_#_txt_attn_qkv double_blocks_#_txt_mlp_# double_blocks_#_txt_mod_lin
-        encoder_block_#_layer_#_DenseReluDense_wi encoder_block_#_layer_#_DenseReluDense_wi_#
-        encoder_block_#_layer_#_DenseReluDense_wo encoder_block_#_layer_#_SelfAttention_k
-        encoder_block_#_layer_#_SelfAttention_o encoder_block_#_layer_#_SelfAttention_q
-        encoder_block_#_layer_#_SelfAttention_v encoder_layers_#_mlp_fc#
-        encoder_layers_#_self_attn_k_proj encoder_layers_#_self_attn_out_proj
-        encoder_layers_#_self_attn_q_proj encoder_layers_#_self_attn_v_proj
-        final_layer_adaLN_modulation_# final_layer_linear guidance_in_in_layer guidance_in_out_layer
-        img_in norm_out_linear proj_out single_blocks_#_linear# single_blocks_#_modulation_lin
-        single_transformer_blocks_#_attn_to_k single_transformer_blocks_#_attn_to_q
-        single_transformer_blocks_#_attn_to_v single_transformer_blocks_#_norm_linear
-        single_transformer_blocks_#_proj_mlp single_transformer_blocks_#_proj_out
-        text_model_encoder_layers_#_mlp_fc# text_model_encoder_layers_#_self_attn_k_proj
-        text_model_encoder_layers_#_self_attn_out_proj text_model_encoder_layers_#_self_attn_q_proj
-        text_model_encoder_layers_#_self_attn_v_proj time_in_in_layer time_in_out_layer
-        time_text_embed_guidance_embedder_linear_# time_text_embed_text_embedder_linear_#
-        time_text_embed_timestep_embedder_linear_# transformer_blocks_#_attn_add_k_proj
-        transformer_blocks_#_attn_add_q_proj transformer_blocks_#_attn_add_v_proj
-        transformer_blocks_#_attn_to_add_out transformer_blocks_#_attn_to_k
-        transformer_blocks_#_attn_to_out_# transformer_blocks_#_attn_to_q
-        transformer_blocks_#_attn_to_v transformer_blocks_#_ff_context_net_#
-        transformer_blocks_#_ff_context_net_#_proj transformer_blocks_#_ff_net_#
-        transformer_blocks_#_ff_net_#_proj transformer_blocks_#_norm#_context_linear
-        transformer_blocks_#_norm#_linear txt_in vector_in_in_layer vector_in_out_layer x_embedder
+        context_embedder double_blocks_#_img_attn_norm_key_norm
+        double_blocks_#_img_attn_norm_query_norm double_blocks_#_img_attn_proj
+        double_blocks_#_img_attn_qkv double_blocks_#_img_mlp_# double_blocks_#_img_mod_lin
+        double_blocks_#_txt_attn_norm_key_norm double_blocks_#_txt_attn_norm_query_norm
+        double_blocks_#_txt_attn_proj double_blocks_#_txt_attn_qkv double_blocks_#_txt_mlp_#
+        double_blocks_#_txt_mod_lin encoder_block_#_layer_#_DenseReluDense_wi
+        encoder_block_#_layer_#_DenseReluDense_wi_# encoder_block_#_layer_#_DenseReluDense_wo
+        encoder_block_#_layer_#_SelfAttention_k encoder_block_#_layer_#_SelfAttention_o
+        encoder_block_#_layer_#_SelfAttention_q encoder_block_#_layer_#_SelfAttention_v
+        encoder_layers_#_mlp_fc# encoder_layers_#_self_attn_k_proj
+        encoder_layers_#_self_attn_out_proj encoder_layers_#_self_attn_q_proj
+        encoder_layers_#_self_attn_v_proj final_layer_adaLN_modulation_# final_layer_linear
+        guidance_in_in_layer guidance_in_out_layer img_in norm_out_linear proj_out
+        single_blocks_#_linear# single_blocks_#_modulation_lin single_blocks_#_norm_key_norm
+        single_blocks_#_norm_query_norm single_transformer_blocks_#_attn_norm_k
+        single_transformer_blocks_#_attn_norm_q single_transformer_blocks_#_attn_to_k
+        single_transformer_blocks_#_attn_to_q single_transformer_blocks_#_attn_to_v
+        single_transformer_blocks_#_norm_linear single_transformer_blocks_#_proj_mlp
+        single_transformer_blocks_#_proj_out text_model_encoder_layers_#_mlp_fc#
+        text_model_encoder_layers_#_self_attn_k_proj text_model_encoder_layers_#_self_attn_out_proj
+        text_model_encoder_layers_#_self_attn_q_proj text_model_encoder_layers_#_self_attn_v_proj
+        time_in_in_layer time_in_out_layer time_text_embed_guidance_embedder_linear_#
+        time_text_embed_text_embedder_linear_# time_text_embed_timestep_embedder_linear_#
+        transformer_blocks_#_attn_add_k_proj transformer_blocks_#_attn_add_q_proj
+        transformer_blocks_#_attn_add_v_proj transformer_blocks_#_attn_norm_added_k
+        transformer_blocks_#_attn_norm_added_q transformer_blocks_#_attn_norm_k
+        transformer_blocks_#_attn_norm_q transformer_blocks_#_attn_to_add_out
+        transformer_blocks_#_attn_to_k transformer_blocks_#_attn_to_out_#
+        transformer_blocks_#_attn_to_q transformer_blocks_#_attn_to_v
+        transformer_blocks_#_ff_context_net_# transformer_blocks_#_ff_context_net_#_proj
+        transformer_blocks_#_ff_net_# transformer_blocks_#_ff_net_#_proj
+        transformer_blocks_#_norm#_context_linear transformer_blocks_#_norm#_linear txt_in
+        vector_in_in_layer vector_in_out_layer x_embedder
     """,
     "flux2": """
         context_embedder double_blocks_#_img_attn_proj double_blocks_#_img_attn_qkv
@@ -698,7 +705,7 @@ SKELETONS = {
         y_embedder_y_proj_fc#
     """,
     "sd1": """
-        conv_in conv_out down_blocks_#_attentions_#_proj_in down_blocks_#_attentions_#_proj_out
+        # conv_in conv_out down_blocks_#_attentions_#_proj_in down_blocks_#_attentions_#_proj_out
         down_blocks_#_attentions_#_transformer_blocks_#_attn#_to_k
         down_blocks_#_attentions_#_transformer_blocks_#_attn#_to_out_#
         down_blocks_#_attentions_#_transformer_blocks_#_attn#_to_q
@@ -753,7 +760,7 @@ SKELETONS = {
         up_blocks_#_upsamplers_#_conv
     """,
     "sd2": """
-        conv_in conv_out down_blocks_#_attentions_#_proj_in down_blocks_#_attentions_#_proj_out
+        # conv_in conv_out down_blocks_#_attentions_#_proj_in down_blocks_#_attentions_#_proj_out
         down_blocks_#_attentions_#_transformer_blocks_#_attn#_to_k
         down_blocks_#_attentions_#_transformer_blocks_#_attn#_to_out_#
         down_blocks_#_attentions_#_transformer_blocks_#_attn#_to_q

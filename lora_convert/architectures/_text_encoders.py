@@ -18,6 +18,19 @@ _DECODER = (
     "layers.{}.mlp.<gate_proj,up_proj,down_proj>",
 )
 
+def numbered(clip: Component, layers: int) -> Component:
+    """A CLIP of so many layers, with its attention in the order in which its class has it.
+
+    ``CLIPAttention`` registers ``k_proj`` first (transformers, models/clip/modeling_clip.py).
+    """
+    names = ("k_proj", "v_proj", "q_proj", "out_proj")
+    walk = {
+        f"text_model.encoder.layers.{layer}.self_attn.{name}": 1.0
+        for layer in range(layers) for name in names
+    }
+    return Component(clip.name, clip.written, width=clip.width, walk=walk)
+
+
 CLIP_L = Component("text_encoder", _FLAT, width=768)
 """OpenAI CLIP ViT-L, class CLIPTextModel."""
 CLIP_L_PROJECTED = Component("text_encoder", _NESTED, width=768)

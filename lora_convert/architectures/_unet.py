@@ -33,12 +33,19 @@ _TOP = (
 _LAYERS = 2
 
 
-def unet(attention: Sequence[bool], *, projections: Kind, top: tuple[Row, ...] = ()) -> Component:
+def unet(
+    attention: Sequence[bool],
+    *,
+    projections: Kind,
+    top: tuple[Row, ...] = (),
+    numbered: bool = False,
+) -> Component:
     """A UNet whose down block b has attention where ``attention[b]``; up blocks mirror it.
 
     `projections` is the kind of ``proj_in`` and ``proj_out``: 1×1 convolutions or linear layers.
+    `numbered` says that there are adapters that number its attention layers.
     """
-    return Component("unet", _rows(attention, projections, top))
+    return Component("unet", _rows(attention, projections, top), walk=_walk(attention) if numbered else {})
 
 
 def _rows(attention: Sequence[bool], projections: Kind, top: tuple[Row, ...]) -> tuple[Row, ...]:
@@ -72,3 +79,30 @@ def _rows(attention: Sequence[bool], projections: Kind, top: tuple[Row, ...]) ->
             rows.append(same(f"up_blocks.{block}.upsamplers.0.conv",
                              f"output_blocks.{3 * block + _LAYERS}.{child}.conv", kind="conv"))
     return tuple(rows)
+
+
+_NUMBERED = {
+    **dict.fromkeys(("attn1.to_q", "attn1.to_k", "attn1.to_v", "attn1.to_out.0"), 1.0),
+    "ff.net.0.proj": 8.0,
+    "attn2.to_q": 1.0,
+    **dict.fromkeys(("attn2.to_k", "attn2.to_v"), 0.0),
+    "attn2.to_out.0": 1.0,
+}
+"""Linear layers below CrossAttention and GEGLU, as a block of Diffusers 0.10 to 0.14 registered them: with
+``ff`` before ``attn2`` (models/attention.py, BasicTransformerBlock)."""
+
+
+def _walk(attention: Sequence[bool]) -> dict[str, float]:
+    """Attention layers in the order of ``modules()``: the middle block comes last, being made last."""
+    up = [*enumerate(reversed(attention))]
+    places = [
+        *(f"down_blocks.{block}.attentions.{layer}"
+          for block, attends in enumerate(attention) if attends for layer in range(_LAYERS)),
+        *(f"up_blocks.{block}.attentions.{layer}"
+          for block, attends in up if attends for layer in range(_LAYERS + 1)),
+        "mid_block.attentions.0",
+    ]
+    return {
+        f"{place}.transformer_blocks.0.{name}": ratio
+        for place in places for name, ratio in _NUMBERED.items()
+    }

@@ -8,7 +8,7 @@ in turn, in all names of a row at once; of two such lists in a name, each is com
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
@@ -179,13 +179,18 @@ def growth(module: str, *ratios: float) -> Sign:
     return Sign(module, growths=ratios)
 
 
+_NOWHERE: Mapping[str, float] = {}
+
+
 class Component:
     """A model of a pipeline that adapters can touch: its name and its rows.
 
     ``width``, the features that attention takes, tells components with the same names apart.
+    ``walk`` are its attention layers in the order in which a trainer of 2022 numbered them, and how many
+    outputs each has to an input; 0 where that differs.
     """
 
-    __slots__ = ("_rows", "name", "slices", "width", "written")
+    __slots__ = ("_norms", "_rows", "_written_norms", "name", "slices", "walk", "width", "written")
 
     def __init__(
         self,
@@ -194,13 +199,18 @@ class Component:
         *,
         width: int = 0,
         slices: tuple[Row, ...] = (),
+        norms: tuple[Row, ...] = (),
+        walk: Mapping[str, float] = _NOWHERE,
     ) -> None:
         self.name = name
         self.width = width
+        self.walk = walk
         self.written = written
         self.slices = slices
         """Parts of fused modules that some tools have a name for: read, never written."""
+        self._written_norms = norms
         self._rows: tuple[Row, ...] = ()
+        self._norms: tuple[Row, ...] = ()
 
     @property
     def rows(self) -> tuple[Row, ...]:
@@ -209,9 +219,23 @@ class Component:
             self._rows = tuple(one for row in self.written for one in _expanded(row))
         return self._rows
 
+    @property
+    def norms(self) -> tuple[Row, ...]:
+        """Normalisations: vectors, for which there are differences and whole weights, but no low rank."""
+        if not self._norms:
+            self._norms = tuple(one for row in self._written_norms for one in _expanded(row))
+        return self._norms
+
     def named(self, name: str) -> Component:
         """The same model in another place."""
-        return Component(name, self.written, width=self.width, slices=self.slices)
+        return Component(
+            name,
+            self.written,
+            width=self.width,
+            slices=self.slices,
+            norms=self._written_norms,
+            walk=self.walk,
+        )
 
 
 class Architecture(NamedTuple):
@@ -221,6 +245,8 @@ class Architecture(NamedTuple):
     title: str
     components: tuple[Component, ...]
     signs: tuple[Sign, ...] = ()
+    enlarged: Mapping[str, int] = {}
+    """Modules, in Diffusers' names, whose weights some adapters enlarge, and the inputs they then have."""
     own: tuple[str, ...] = ()
     """Beginnings of module names that other families do not have, with ``{}`` for numbers. Where a file
     shows none of them, a sign must hold before this architecture is named. Empty: all names are its own."""
@@ -240,6 +266,8 @@ class Entry(NamedTuple):
     namespace: Namespace
     digits: Digits
     """Numbers the name must show; ``{}`` for any."""
+    module: str = ""
+    """The module, where the name is its number in a walk."""
 
     def fits(self, digits: Digits) -> bool:
         """Whether a name with these numbers is this module."""
@@ -259,7 +287,10 @@ _INDEXES: dict[tuple[int, str], tuple[Component, dict[str, tuple[Entry, ...]]]] 
 
 
 def index(component: Component, separator: str) -> dict[str, tuple[Entry, ...]]:
-    """A component's modules in every namespace, by skeleton, with names joined by `separator`."""
+    """A component's modules in every namespace, by skeleton, with names joined by `separator`.
+
+    With ``:`` they are not named but numbered, by the component's walk.
+    """
     # by identity: hashing a table of hundreds of rows costs more than the look-up it saves
     known = _INDEXES.get((id(component), separator))
     if known is None:
@@ -268,13 +299,23 @@ def index(component: Component, separator: str) -> dict[str, tuple[Entry, ...]]:
 
 
 def _indexed(component: Component, separator: str) -> dict[str, tuple[Entry, ...]]:
+    if separator == ":":
+        return {"#": tuple(_numbered(component))}
     found: dict[str, list[Entry]] = {}
-    for row in (*component.rows, *component.slices):
+    for row in (*component.rows, *component.slices, *component.norms):
         for pattern, member, namespace in _spellings(row):
             text, digits = skeleton(pattern)
             key = text.replace(".", separator)
             found.setdefault(key, []).append(Entry(component.name, row, member, namespace, digits))
     return {key: tuple(entries) for key, entries in found.items()}
+
+
+def _numbered(component: Component) -> Iterator[Entry]:
+    names = index(component, ".")
+    for number, module in enumerate(component.walk):
+        text, digits = skeleton(module)
+        entry = next(entry for entry in names[text] if entry.fits(digits))
+        yield entry._replace(digits=(str(number),), module=module)
 
 
 def _spellings(row: Row) -> Iterator[tuple[str, int, Namespace]]:

@@ -51,6 +51,13 @@ FLUX = Architecture(
             same(   "single_transformer_blocks.{}.norm.linear",          "single_blocks.{}.modulation.lin"),
             same(   "proj_out",                                          "final_layer.linear"),
             swapped("norm_out.linear",                                   "final_layer.adaLN_modulation.1"),
+        ), norms=(
+            same(   "transformer_blocks.{}.attn.norm_<q,k>",
+                                                         "double_blocks.{}.img_attn.norm.<query,key>_norm"),
+            same(   "transformer_blocks.{}.attn.norm_added_<q,k>",
+                                                         "double_blocks.{}.txt_attn.norm.<query,key>_norm"),
+            same(   "single_transformer_blocks.{}.attn.norm_<q,k>",
+                                                         "single_blocks.{}.norm.<query,key>_norm"),
         ), slices=(
             fused(  "single_transformer_blocks.{}.attn.to_q",
                     "single_transformer_blocks.{}.attn.to_k",
@@ -68,5 +75,6 @@ FLUX = Architecture(
         depth("transformer_blocks.{}", 19),
         depth("single_transformer_blocks.{}", 38),
     ),
+    enlarged={"x_embedder": 128},  # by control LoRAs, which see the picture beside the latents
     own=("single_transformer_blocks.", "single_blocks.", "double_blocks.", "encoder."),
 )

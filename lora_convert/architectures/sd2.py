@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from lora_convert.architectures._text_encoders import CLIP_H
+from lora_convert.architectures._text_encoders import CLIP_H, numbered
 from lora_convert.architectures._unet import unet
 from lora_convert.architectures._vocabulary import Architecture, depth, width
 
 SD2 = Architecture(
     name="sd2",
     title="Stable Diffusion 2.x",
-    components=(unet((True, True, True, False), projections="linear"), CLIP_H),
+    components=(
+        unet((True, True, True, False), projections="linear", numbered=True),
+        numbered(CLIP_H, layers=23),
+    ),
     signs=(
         width("mid_block.attentions.0.transformer_blocks.{}.attn2.to_k", 1024),
         width("mid_block.attentions.0.transformer_blocks.{}.attn2.to_v", 1024),

@@ -24,8 +24,8 @@ _ENOUGH = 0.75
 
 _MOST_CANDIDATES = 5
 
-_EMBEDDINGS = "bundle_emb."
-"""Before the names of bundled embeddings (OneTrainer, modules/modelSaver)."""
+_EMBEDDINGS = ("bundle_emb.", "<")
+"""Before the names of bundled embeddings (OneTrainer, modules/modelSaver; cloneofsimo's learned words)."""
 
 _BASE = Reading("", "", "diffusers", BASE, "", "", False)
 

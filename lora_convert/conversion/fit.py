@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from lora_convert.algorithms import ALGORITHMS, Holder, factors_of, with_factors
 from lora_convert.architectures import find
 from lora_convert.errors import NotExpressibleError
-from lora_convert.formats import written
+from lora_convert.formats import is_configured, written
 from lora_convert.planning import Loss
 from lora_convert.tensors.arithmetic import Contracted
 from lora_convert.tensors.build import cast
@@ -53,14 +53,21 @@ def _uniform(deltas: list[Delta], format_: Format) -> list[Delta]:
     """
     biased = {delta.component for delta in deltas if "bias" in delta.tensors}
     for component in dict.fromkeys(delta.component for delta in deltas):
-        algorithms = {delta.algorithm for delta in deltas if delta.component == component}
+        algorithms = {
+            delta.algorithm
+            for delta in deltas
+            if delta.component == component and is_configured(delta.algorithm)
+        }
         if len(algorithms) > 1:
             raise NotExpressibleError(
                 f"{component}: {format_.title} cannot hold {' and '.join(sorted(algorithms))} side by side",
                 why="its configuration names one algorithm for all modules of a component",
                 hint="keep it in kohya's names (--to kohya)",
             )
-    return [_with_bias(delta) if delta.component in biased else delta for delta in deltas]
+    return [
+        _with_bias(delta) if delta.component in biased and is_configured(delta.algorithm) else delta
+        for delta in deltas
+    ]
 
 
 def _with_bias(delta: Delta) -> Delta:
@@ -95,7 +102,7 @@ def _fitted(delta: Delta, format_: Format, architecture: Architecture | None) ->
     entry, _ = find(architecture, delta.module, delta.component)
     holder = Holder(
         title=format_.title,
-        holds=partial(format_.holds, delta.algorithm),
+        holds=partial(format_.holds, delta.algorithm, module=delta.module),
         kind=entry.row.kind if entry else "",
         magnitude=format_.magnitude,
         scales=format_.scale_in != "tensor",

@@ -43,6 +43,8 @@ class ScaleSources(NamedTuple):
     """From documents, by the subfolder they belong to."""
     payload: Mapping[str, LoraConfig] = {}
     """From what a training script saved beside the weights in their own file, by component."""
+    in_factors: bool = False
+    """Whether the factors hold the scale, so that nothing is assumed where nothing else gives it."""
 
     def resolve(self, module: Module) -> tuple[Scale, ScaleSource]:
         """The scale of a module and its source, by the order of precedence.
@@ -68,7 +70,7 @@ class ScaleSources(NamedTuple):
             return scale_from(config, module), "payload"
         if not module.rank:
             return Scale(1.0, 1.0), "tensor"
-        return Scale(module.rank, module.rank), "assumed"
+        return Scale(module.rank, module.rank), "tensor" if self.in_factors else "assumed"
 
     def settings(self, module: Module) -> Mapping[str, float]:
         """The numbers that configurations give a module's factors."""

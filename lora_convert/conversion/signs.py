@@ -91,6 +91,7 @@ def _verdict(
         int(number)
         for one in bodies
         if any(name.startswith(inside) for name in _names(one.recipe))
+        if len(one.recipe.name.wild) > place
         for number in one.parted.column(place)
         if len(number) <= _MOST_DIGITS
     }

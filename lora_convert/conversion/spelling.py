@@ -45,7 +45,7 @@ class _Endings:
         self._table: dict[str, dict[str, list[tuple[Ending, tuple[str, ...]]]]] = {}
         for name in formats:
             for ending in FORMATS[name].endings:
-                text = skeleton(ending.text.replace("{}", "*"))[0]
+                text = skeleton(ending.text.replace("{}", "*").replace(":", "."))[0]
                 numbers = skeleton(ending.text.partition("{}")[0])[1]
                 known = self._table.setdefault(text, {}).setdefault(name, [])
                 known.append((ending, numbers))
@@ -64,9 +64,10 @@ class _Endings:
 
     def _tails(self, text: str) -> Iterator[tuple[str, str, str]]:
         """What may be an ending, the longest first, with the adapter's name in it and what stands before."""
-        if text.rpartition(".")[2] not in self._last_words and "*" not in self._last_words:
+        dotted = text.replace(":", ".")
+        if dotted.rpartition(".")[2] not in self._last_words and "*" not in self._last_words:
             return
-        parts = text.rsplit(".", _LONGEST_ENDING)
+        parts = dotted.rsplit(".", _LONGEST_ENDING)
         for first in range(1, len(parts)):
             tail = parts[first:]
             body = text[: -len(".".join(tail)) - 1]
@@ -106,7 +107,7 @@ class Spelling:
         self.name = architecture.name if architecture else None
         self._prefixes = tuple(self._prefixes_told())
         self._write_endings: dict[str, Ending] = {}
-        for ending in format_.endings:
+        for ending in (one for one in format_.endings if not (one.tail or one.foreign)):
             self._write_endings.setdefault(ending.role, ending)
         self._write_prefixes = format_.prefixes_for(self.name)
         self._ways: dict[str, tuple[Way, ...]] = {}
@@ -188,7 +189,7 @@ class Spelling:
             if all(want in ("{}", n) for want, n in zip(digits[shown:], numbers, strict=True)):
                 wanted = tuple(enumerate(digits[:shown], first))
                 wild = tuple([place for place, digit in wanted if digit == "{}"])
-                module = entry.row.names(entry.namespace)[entry.member]
+                module = entry.module or entry.row.names(entry.namespace)[entry.member]
                 known = Name(entry.component, module, wild, entry.namespace, told, entry)
                 yield tuple([pair for pair in wanted if pair[1] != "{}"]), known
 
@@ -215,10 +216,11 @@ class Spelling:
 
         `lone` asks for the endings of a text encoder none of whose attention is adapted.
         """
-        ending = self._write_endings[role]
+        ending = self._write_endings.get(role) or self.format.ending(role, module)
+        assert ending, "what is written was fitted to the format"
         if lone:
             ending = next((e for e in self.format.lone_endings if e.role == role), ending)
-        name = module.replace(".", self.format.separator)
+        name = module.removesuffix(ending.tail).replace(".", self.format.separator)
         return f"{self.prefix(component)}{name}{ending.text.format(adapter)}"
 
     def prefix(self, component: str) -> str:

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING
 from lora_convert.algorithms import ALGORITHMS
 from lora_convert.conversion.scales import HEADER_KEY
 from lora_convert.errors import NotExpressibleError
-from lora_convert.formats import MetadataOf, ScaleEntry, document_fields, write_config
+from lora_convert.formats import (
+    MetadataOf,
+    ScaleEntry,
+    document_fields,
+    is_configured,
+    write_config,
+)
 from lora_convert.planning import Loss, TensorFile, TextFile
 from lora_convert.tensors.expr import Expr, Scalar
 
@@ -164,6 +170,7 @@ def _config(deltas: Sequence[Delta], *, flat: bool) -> dict[str, object]:
             delta.settings,
         )
         for delta in deltas
+        if is_configured(delta.algorithm)
     ]
     biased = any("bias" in delta.tensors for delta in deltas)
     return write_config(deltas[0].algorithm, entries, bias=biased)
@@ -173,8 +180,14 @@ def _header_document(adapter: Adapter, target: Spelling) -> str:
     """An entry for every component that is present: a missing one fails the whole load."""
     fields: dict[str, object] = {}
     for component in adapter.components:
-        deltas = [delta for delta in adapter.deltas if delta.component == component]
+        deltas = [
+            delta
+            for delta in adapter.deltas
+            if delta.component == component and is_configured(delta.algorithm)
+        ]
         prefix = target.prefix(component)
+        if not deltas:
+            continue
         fields |= {f"{prefix}{name}": value for name, value in _config(deltas, flat=True).items()}
     return json.dumps(fields, sort_keys=True)
 

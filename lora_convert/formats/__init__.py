@@ -12,8 +12,10 @@ from lora_convert.formats._declaration import (
 )
 from lora_convert.formats._foreign import known_as
 from lora_convert.formats._lora_config import LoraConfig, read_config, trainer_config
-from lora_convert.formats._tuners import TUNERS
+from lora_convert.formats._tuners import TUNERS, is_configured
 from lora_convert.formats.accelerate import ACCELERATE
+from lora_convert.formats.bfl import BFL
+from lora_convert.formats.cloneofsimo import CLONEOFSIMO
 from lora_convert.formats.comfyui import COMFYUI
 from lora_convert.formats.diffusers import DIFFUSERS
 from lora_convert.formats.dotted import DOTTED
@@ -33,8 +35,10 @@ FORMATS: dict[str, Format] = {
         COMFYUI,
         ONETRAINER,
         LYCORIS,
+        BFL,
         DOTTED,
         XLABS,
+        CLONEOFSIMO,
     )
 }
 
@@ -55,6 +59,7 @@ __all__ = [
     "ScaleEntry",
     "Variation",
     "document_fields",
+    "is_configured",
     "known_as",
     "read_config",
     "trainer_config",

@@ -42,14 +42,16 @@ class Format(NamedTuple):
 
     name: str
     title: str
-    separator: Literal[".", "_"]
+    separator: Literal[".", "_", ":"]
+    """Between the words of a module's name; ``:`` where modules are numbered instead of named."""
     namespace: Namespace
     """The names that are written; all namespaces are read."""
     prefixes: Mapping[str, tuple[str, ...]]
     """By component: what stands before the module."""
     endings: tuple[Ending, ...]
-    scale_in: Literal["tensor", "header", "config"]
-    """Where the scale is written: beside each module, in the file's metadata, in a document."""
+    scale_in: Literal["tensor", "header", "config", "factors"]
+    """Where the scale is written: beside each module, in the file's metadata, in a document, nowhere but in
+    the factors."""
     file_name: Callable[[str], str]
     """The output's usual name, from the stem of the source's."""
     bare: bool = False
@@ -79,6 +81,8 @@ class Format(NamedTuple):
     variations: tuple[Variation, ...] = ()
     metadata: Callable[[MetadataOf], Mapping[str, str]] | None = None
     """The format's own file metadata."""
+    own_metadata: tuple[str, ...] = ()
+    """Beginnings of the names of metadata that speak of the format's own keys, and do not travel."""
     architecture_of: Callable[[Mapping[str, str]], str] | None = None
     """What a file's metadata say its architecture is; empty where they do not."""
 
@@ -112,19 +116,36 @@ class Format(NamedTuple):
 
     def writes(self, role: Role) -> bool:
         """Whether the format has a spelling for a role."""
-        return any(e.role == role and e.written and not e.foreign for e in self.endings)
+        return self.ending(role) is not None
+
+    def ending(self, role: Role, module: str = "") -> Ending | None:
+        """The ending that is written for a role, of `module` if given; None where there is none."""
+        return next(
+            (
+                ending
+                for ending in self.endings
+                if ending.role == role
+                and ending.written
+                and not ending.foreign
+                and (module.endswith(ending.tail) if module else not ending.tail)
+            ),
+            None,
+        )
 
     def names(self, component: str, architecture: str | None) -> bool:
         """Whether the format has names for a component."""
         return component in self.prefixes_for(architecture)
 
-    def holds(self, algorithm: str, role: str) -> bool:
-        """Whether a module of an algorithm may have a role: a configuration can forbid what names allow."""
+    def holds(self, algorithm: str, role: str, module: str = "") -> bool:
+        """Whether a module of an algorithm may have a role: a configuration can forbid what names allow.
+
+        Without a module: whether any may.
+        """
         found = tuner_of(algorithm) if self.scale_in != "tensor" else None
         beside = ("bias", "magnitude", "mid", "diff_b")
         if found and role in beside and algorithm not in TUNERS["LORA"].algorithms:
             return False
-        return self.writes(role)
+        return self.ending(role, module) is not None
 
 
 class MetadataOf(NamedTuple):

@@ -68,6 +68,12 @@ LYCORIS = (
 """LyCORIS's algorithms (lycoris/modules), and ComfyUI's own two (comfy/weight_adapter, comfy/lora.py)."""
 
 
+NATIVE_NORMS = tuple(
+    Ending("set_weight", f".{norm}.scale", tail=f".{norm}") for norm in ("query_norm", "key_norm")
+)
+"""Whole weights of FLUX's normalisations as its authors name them (flux, modules/layers.py)."""
+
+
 IA3 = (Ending("ia3_weight", ".weight"), Ending("on_input", ".on_input"))
 """LyCORIS's IA3: where names have dots, these would be those of any model's weights."""
 

@@ -16,11 +16,6 @@ class Foreign(NamedTuple):
 
 
 FOREIGN = (
-    Foreign("a cloneofsimo LoRA (safeloras)", r"[a-z_]+:\d+:(up|down)$"),
-    Foreign(
-        "a BFL control LoRA",
-        r"(double|single)_blocks\.\d+\..*norm\.(query|key)_norm\.scale$",
-    ),
     Foreign("a ControlNet-LLLite", r"lllite_"),
     Foreign("an SAI control LoRA", r"lora_controlnet$"),
     Foreign("a Custom Diffusion file", r".*_custom_diffusion"),

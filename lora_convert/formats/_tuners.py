@@ -50,6 +50,11 @@ def tuner_of(algorithm: str) -> tuple[str, Tuner] | None:
     return next((item for item in TUNERS.items() if algorithm in item[1].algorithms), None)
 
 
+def is_configured(algorithm: str) -> bool:
+    """Whether a configuration speaks of an algorithm's modules; whole weights only lie beside them."""
+    return tuner_of(algorithm) is not None
+
+
 def settings_in(kind: str, data: Mapping[str, Any]) -> dict[str, Any]:
     """Numbers of a configuration that belong to the factors of every module."""
     if kind != "OFT":

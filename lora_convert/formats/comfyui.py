@@ -64,6 +64,7 @@ COMFYUI = Format(
     ),
     endings=(
         *DOWN_UP,
+        Ending("set_weight", ".scale.set_weight"),  # before its models' norms had a weight
         Ending("down", ".lora_A.weight"),
         Ending("up", ".lora_B.weight"),
         Ending("down", ".lora_A.default.weight"),

@@ -34,6 +34,12 @@ _OLD_TEXT_ENCODERS = tuple(
     for letter in ("q", "k", "v", "out")
 )
 
+_NORMS = tuple(
+    Ending("set_weight", f".{norm}.weight", tail=f".{norm}")
+    for norm in ("norm_q", "norm_k", "norm_added_q", "norm_added_k")
+)
+"""Whole weights beside an adapter: of these alone (loaders/lora_pipeline.py, FluxLoraLoaderMixin)."""
+
 DIFFUSERS = Format(
     name="diffusers",
     title="Diffusers (pytorch_lora_weights.safetensors)",
@@ -53,6 +59,7 @@ DIFFUSERS = Format(
         Ending("up", ".lora_linear_layer.up.weight"),
         *_PROCESSORS,
         *_OLD_TEXT_ENCODERS,
+        *_NORMS,
         *FOREIGN,
         *FOREIGN_PRODUCTS,
     ),

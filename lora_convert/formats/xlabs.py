@@ -29,7 +29,7 @@ XLABS = Format(
         for name, module in _MODULES.items()
         for role in ("down", "up")
     ),
-    scale_in="header",
+    scale_in="factors",
     file_name=lambda stem: f"{stem}_xlabs.safetensors",
     written=False,
 )

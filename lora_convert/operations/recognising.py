@@ -39,7 +39,7 @@ def check_recognised(opened: Opened, format_: Format | None = None) -> None:
             checkpoint.path,
             detection.unexplained,
             len(keys),
-            why=_mixed(detection) or _nearest(detection),
+            why=_mixed(detection) or _too_many(detection) or _nearest(detection),
         )
     if format_ is None:
         return
@@ -70,6 +70,15 @@ def _mixed(detection: Detection) -> str:
     counted = Counter(detection.others.values())
     listed = " and ".join(f"{count} are {name}'s" for name, count in counted.items())
     return f"two spellings in one file: {listed}, the others {detection.format}'s" if listed else ""
+
+
+def _too_many(detection: Detection) -> str:
+    """That modules are numbered, and some numbers are none of the model's."""
+    if FORMATS[detection.format or ""].separator != ":" or detection.architecture is None:
+        return ""
+    parts = ARCHITECTURES[detection.architecture].components
+    listed = " and ".join(f"{len(part.walk)} of its {part.name}" for part in parts)
+    return f"modules are numbered, and the order is known of {listed} alone"
 
 
 def _nearest(detection: Detection) -> str:

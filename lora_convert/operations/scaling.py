@@ -36,7 +36,7 @@ def scale_sources(opened: Opened, gathered: Iterable[Gathered], option: str | No
     prefixes = format_.prefixes_for(opened.detection.architecture)
     header = header_configs(checkpoint.header, checkpoint.path, prefixes)
     documents = []
-    if format_.scale_in != "tensor" and not _covered(modules, header):
+    if format_.scale_in in {"header", "config"} and not _covered(modules, header):
         pairs = dict.fromkeys(zip(checkpoint.weights.files, checkpoint.weights.parts, strict=True))
         documents = [document for file, part in pairs for document in documents_of(file, part)]
         if format_.scale_in == "header":  # a config beside such a file may be another file's
@@ -46,6 +46,7 @@ def scale_sources(opened: Opened, gathered: Iterable[Gathered], option: str | No
         header,
         document_configs(documents, modules),
         document_configs(checkpoint.header.documents, modules),
+        in_factors=format_.scale_in == "factors",
     )
 
 

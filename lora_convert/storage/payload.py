@@ -79,7 +79,7 @@ def take_apart(tree: object, path: str) -> Payload:
     AmbiguousCheckpointError where several places hold an adapter and their names do not tell apart.
     """
     if isinstance(tree, (list, tuple)) and len(tree) <= _MOST_REST:
-        tree = {str(at): item for at, item in enumerate(tree)}
+        tree = _numbered(tree, path)
     places = _places(tree)
     chosen = _chosen([*places.values()], path)
     tensors: dict[str, Tensor] = {}
@@ -100,6 +100,22 @@ def take_apart(tree: object, path: str) -> Payload:
         {key: value for key, value in metadata.items() if type(key) is type(value) is str},
         _rest(places, inner or {()}, {place.path for _, place in chosen}),
     )
+
+
+def _numbered(items: list[object] | tuple[object, ...], path: str) -> dict[str, object]:
+    """A list's items by number; matrices in pairs are factors, up and down in turn.
+
+    So the first of all trainers saved them, a text encoder's beside the UNet's (cloneofsimo/lora,
+    lora_diffusion/lora.py, save_lora_weight).
+    """
+    shapes = [item.shape if type(item) is Tensor else () for item in items]
+    pairs = [*zip(shapes[::2], shapes[1::2], strict=False)]
+    if len(shapes) % 2 or not all(len(u) == len(d) > 1 and u[1] == d[0] for u, d in pairs):
+        return {str(at): item for at, item in enumerate(items)}
+    component = "text_encoder" if path.endswith(".text_encoder.pt") else "unet"
+    return {
+        f"{component}:{at // 2}:{'down' if at % 2 else 'up'}": item for at, item in enumerate(items)
+    }
 
 
 def _places(tree: object) -> dict[tuple[str, ...], _Place]:

@@ -48,8 +48,6 @@ def read_torch_zip(file: SourceFile, number: int) -> tuple[Header, Checksums]:
     views = _Views(file, number, storages)
     tree, tensors = unpickle(file.read(pickle.start, pickle.size), file.path)
     views.check(tensors)
-    if type(tree) is list and tree and type(tree[0]) is Tensor:
-        raise UnknownFormatError(file.path, known_as="a cloneofsimo LoRA (a list of tensors)")
     return _header(take_apart(tree, file.path), views), checksums
 
 

@@ -32,10 +32,6 @@ MODELS = {
     "a unet of diffusers": ("conv_in.weight", "down_blocks.0.resnets.0.conv1.bias"),
 }
 ADAPTERS = {
-    "BFL control": (
-        "double_blocks.0.img_attn.norm.query_norm.scale",
-        "double_blocks.0.img_attn.qkv.lora_A.weight",
-    ),
     "LLLite": ("lllite_unet_input_blocks_4_1.down.0.weight", "lllite_unet_x.up.0.weight"),
     "Custom Diffusion": ("mid_block.attn2.processor.to_k_custom_diffusion.weight",),
     "textual inversion": ("clip_l", "clip_g"),

@@ -17,13 +17,13 @@ def test_every_key_reads_back_as_what_it_was_spelled_from(
     bound = spelling(format_name, architecture_name)
     namespace = bound.format.namespace_for(architecture_name)
     keys: dict[str, tuple[str, str, str]] = {}
-    roles = dict.fromkeys(e.role for e in bound.format.endings if not e.foreign)
+    endings = [ending for ending in bound.format.endings if not ending.foreign]
     for component in parts(architecture_name):
         if component.name not in named(architecture_name, format_name):
             continue
-        for row in component.rows:
+        for row in (*component.rows, *component.norms):
             for name, _ in module_names(row, namespace):
-                for role in roles:
+                for role in {e.role for e in endings if name.endswith(e.tail)}:
                     key = bound.spell(component.name, name, role)
                     reading = bound.parse(key)
                     assert reading is not None, key

@@ -17,7 +17,6 @@ import lora_convert as lc
 from lora_convert.errors import (
     AmbiguousCheckpointError,
     CorruptCheckpointError,
-    UnknownFormatError,
 )
 from tests.hostile.answering import answer
 from tests.storage.payloads import CONFIG, LORA_CONFIG, WEIGHTS, bare, saved, twin
@@ -203,9 +202,14 @@ def test_two_adapters_in_one_payload_are_asked_about(tmp_path: Path) -> None:
     assert caught.value.choices == ("first", "second")
 
 
-def test_the_list_of_cloneofsimo_is_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(UnknownFormatError, match="cloneofsimo"):
-        lc.inspect(saved([torch.ones(8, 4), torch.ones(4, 8)], tmp_path / "x.pt"))
+@pytest.mark.parametrize(
+    ("shapes", "read"), [([(8, 4), (4, 8)], True), ([(8, 4)], False), ([(8, 4), (8, 4)], False)]
+)
+def test_a_list_of_factors_in_turn_is_cloneofsimos(
+    shapes: list[tuple[int, int]], read: bool, tmp_path: Path
+) -> None:
+    found = lc.inspect(saved([torch.ones(*shape) for shape in shapes], tmp_path / "x.pt"))
+    assert (found.format == "cloneofsimo") == read
 
 
 @pytest.mark.parametrize("value", [{}, [], None, 5, "text", torch.ones(3), {"epoch": 3}])
