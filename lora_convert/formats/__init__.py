@@ -21,6 +21,7 @@ from lora_convert.formats.diffusers import DIFFUSERS
 from lora_convert.formats.dotted import DOTTED
 from lora_convert.formats.kohya import KOHYA
 from lora_convert.formats.lycoris import LYCORIS
+from lora_convert.formats.mflux import MFLUX
 from lora_convert.formats.onetrainer import ONETRAINER
 from lora_convert.formats.peft import COMPONENTS, PEFT
 from lora_convert.formats.xlabs import XLABS
@@ -36,6 +37,7 @@ FORMATS: dict[str, Format] = {
         ONETRAINER,
         LYCORIS,
         BFL,
+        MFLUX,
         DOTTED,
         XLABS,
         CLONEOFSIMO,
