@@ -37,6 +37,18 @@ NUMBERS: dict[str, dict[str, tuple[str, ...]]] = {
         "skyreels_v2": ("", "2",),
         "wan": ("", "2",),
     },
+    "blocks_#_attn#_norm_added_k": {
+        "skyreels_v2": ("", "2",),
+        "wan": ("", "2",),
+    },
+    "blocks_#_attn#_norm_k": {
+        "skyreels_v2": ("", "1 2",),
+        "wan": ("", "1 2",),
+    },
+    "blocks_#_attn#_norm_q": {
+        "skyreels_v2": ("", "1 2",),
+        "wan": ("", "1 2",),
+    },
     "blocks_#_attn#_to_k": {
         "anyflow": ("", "1 2",),
         "helios": ("", "1 2",),
@@ -93,6 +105,10 @@ NUMBERS: dict[str, dict[str, tuple[str, ...]]] = {
         "anima": ("", "1 2",),
         "cosmos2": ("", "1 2",),
     },
+    "blocks_#_norm#": {
+        "skyreels_v2": ("", "2 3",),
+        "wan": ("", "2 3",),
+    },
     "byt#_in_fc#": {
         "hunyuan_image": ("5", "1 2 3",),
         "hunyuan_video15": ("5", "1 2 3",),
@@ -114,6 +130,10 @@ NUMBERS: dict[str, dict[str, tuple[str, ...]]] = {
     "condition_embedder_image_embedder_ff_net_#_proj": {
         "skyreels_v2": ("0",),
         "wan": ("0",),
+    },
+    "condition_embedder_image_embedder_norm#": {
+        "skyreels_v2": ("1 2",),
+        "wan": ("1 2",),
     },
     "condition_embedder_text_embedder_linear_#": {
         "anyflow": ("1 2",),
@@ -187,6 +207,13 @@ NUMBERS: dict[str, dict[str, tuple[str, ...]]] = {
         "hunyuan_video": ("", "1 2",),
         "hunyuan_video15": ("", "1 2",),
     },
+    "down_blocks_#_attentions_#_norm": {
+        "kolors": ("1 2", "0 1",),
+        "sd1": ("0 1 2", "0 1",),
+        "sd2": ("0 1 2", "0 1",),
+        "sdxl": ("1 2", "0 1",),
+        "sdxl_refiner": ("1 2", "0 1",),
+    },
     "down_blocks_#_attentions_#_proj_in": {
         "kolors": ("1 2", "0 1",),
         "sd1": ("0 1 2", "0 1",),
@@ -243,6 +270,13 @@ NUMBERS: dict[str, dict[str, tuple[str, ...]]] = {
         "sdxl": ("1 2", "0 1", "", "0",),
         "sdxl_refiner": ("1 2", "0 1", "", "0",),
     },
+    "down_blocks_#_attentions_#_transformer_blocks_#_norm#": {
+        "kolors": ("1 2", "0 1", "", "1 2 3",),
+        "sd1": ("0 1 2", "0 1", "", "1 2 3",),
+        "sd2": ("0 1 2", "0 1", "", "1 2 3",),
+        "sdxl": ("1 2", "0 1", "", "1 2 3",),
+        "sdxl_refiner": ("1 2", "0 1", "", "1 2 3",),
+    },
     "down_blocks_#_downsamplers_#_conv": {
         "kolors": ("0 1", "0",),
         "sd1": ("0 1 2", "0",),
@@ -263,6 +297,13 @@ NUMBERS: dict[str, dict[str, tuple[str, ...]]] = {
         "sd2": ("0 1 2 3", "0 1",),
         "sdxl": ("0 1 2", "0 1",),
         "sdxl_refiner": ("0 1 2 3", "0 1",),
+    },
+    "down_blocks_#_resnets_#_norm#": {
+        "kolors": ("0 1 2", "0 1", "1 2",),
+        "sd1": ("0 1 2 3", "0 1", "1 2",),
+        "sd2": ("0 1 2 3", "0 1", "1 2",),
+        "sdxl": ("0 1 2", "0 1", "1 2",),
+        "sdxl_refiner": ("0 1 2 3", "0 1", "1 2",),
     },
     "down_blocks_#_resnets_#_time_emb_proj": {
         "kolors": ("0 1 2", "0 1",),
@@ -334,6 +375,12 @@ NUMBERS: dict[str, dict[str, tuple[str, ...]]] = {
         "pixart": ("", "0",),
         "sd3": ("", "0",),
     },
+    "encoder_layers_#_layer_norm#": {
+        "flux": ("", "1 2",),
+        "sd1": ("", "1 2",),
+        "sd2": ("", "1 2",),
+        "sdxl": ("", "1 2",),
+    },
     "encoder_layers_#_mlp_fc#": {
         "flux": ("", "1 2",),
         "sd1": ("", "1 2",),
@@ -359,8 +406,8 @@ NUMBERS: dict[str, dict[str, tuple[str, ...]]] = {
         "cosmos2": ("1 2",),
     },
     "img_emb_proj_#": {
-        "skyreels_v2": ("1 3",),
-        "wan": ("1 3",),
+        "skyreels_v2": ("0 1 3 4",),
+        "wan": ("0 1 3 4",),
         "wan_animate2": ("1 3",),
     },
     "input_blocks_#_#": {
@@ -378,11 +425,18 @@ NUMBERS: dict[str, dict[str, tuple[str, ...]]] = {
         "sdxl_refiner": ("1 2 4 5 7 8 10 11", "0", "1",),
     },
     "input_blocks_#_#_in_layers_#": {
-        "kolors": ("1 2 4 5 7 8", "0", "2",),
-        "sd1": ("1 2 4 5 7 8 10 11", "0", "2",),
-        "sd2": ("1 2 4 5 7 8 10 11", "0", "2",),
-        "sdxl": ("1 2 4 5 7 8", "0", "2",),
-        "sdxl_refiner": ("1 2 4 5 7 8 10 11", "0", "2",),
+        "kolors": ("1 2 4 5 7 8", "0", "0 2",),
+        "sd1": ("1 2 4 5 7 8 10 11", "0", "0 2",),
+        "sd2": ("1 2 4 5 7 8 10 11", "0", "0 2",),
+        "sdxl": ("1 2 4 5 7 8", "0", "0 2",),
+        "sdxl_refiner": ("1 2 4 5 7 8 10 11", "0", "0 2",),
+    },
+    "input_blocks_#_#_norm": {
+        "kolors": ("4 5 7 8", "1",),
+        "sd1": ("1 2 4 5 7 8", "1",),
+        "sd2": ("1 2 4 5 7 8", "1",),
+        "sdxl": ("4 5 7 8", "1",),
+        "sdxl_refiner": ("4 5 7 8", "1",),
     },
     "input_blocks_#_#_op": {
         "kolors": ("3 6", "0",),
@@ -392,11 +446,11 @@ NUMBERS: dict[str, dict[str, tuple[str, ...]]] = {
         "sdxl_refiner": ("3 6 9", "0",),
     },
     "input_blocks_#_#_out_layers_#": {
-        "kolors": ("1 2 4 5 7 8", "0", "3",),
-        "sd1": ("1 2 4 5 7 8 10 11", "0", "3",),
-        "sd2": ("1 2 4 5 7 8 10 11", "0", "3",),
-        "sdxl": ("1 2 4 5 7 8", "0", "3",),
-        "sdxl_refiner": ("1 2 4 5 7 8 10 11", "0", "3",),
+        "kolors": ("1 2 4 5 7 8", "0", "0 3",),
+        "sd1": ("1 2 4 5 7 8 10 11", "0", "0 3",),
+        "sd2": ("1 2 4 5 7 8 10 11", "0", "0 3",),
+        "sdxl": ("1 2 4 5 7 8", "0", "0 3",),
+        "sdxl_refiner": ("1 2 4 5 7 8 10 11", "0", "0 3",),
     },
     "input_blocks_#_#_proj_in": {
         "kolors": ("4 5 7 8", "1",),
@@ -461,6 +515,13 @@ NUMBERS: dict[str, dict[str, tuple[str, ...]]] = {
         "sdxl": ("4 5 7 8", "1", "", "0",),
         "sdxl_refiner": ("4 5 7 8", "1", "", "0",),
     },
+    "input_blocks_#_#_transformer_blocks_#_norm#": {
+        "kolors": ("4 5 7 8", "1", "", "1 2 3",),
+        "sd1": ("1 2 4 5 7 8", "1", "", "1 2 3",),
+        "sd2": ("1 2 4 5 7 8", "1", "", "1 2 3",),
+        "sdxl": ("4 5 7 8", "1", "", "1 2 3",),
+        "sdxl_refiner": ("4 5 7 8", "1", "", "1 2 3",),
+    },
     "label_emb_#_#": {
         "kolors": ("0", "0 2",),
         "sdxl": ("0", "0 2",),
@@ -481,6 +542,13 @@ NUMBERS: dict[str, dict[str, tuple[str, ...]]] = {
         "ideogram4": ("", "1 2 3",),
         "lumina2": ("", "1 2 3",),
         "z_image": ("", "1 2 3",),
+    },
+    "mid_block_attentions_#_norm": {
+        "kolors": ("0",),
+        "sd1": ("0",),
+        "sd2": ("0",),
+        "sdxl": ("0",),
+        "sdxl_refiner": ("0",),
     },
     "mid_block_attentions_#_proj_in": {
         "kolors": ("0",),
@@ -538,6 +606,13 @@ NUMBERS: dict[str, dict[str, tuple[str, ...]]] = {
         "sdxl": ("0", "", "0",),
         "sdxl_refiner": ("0", "", "0",),
     },
+    "mid_block_attentions_#_transformer_blocks_#_norm#": {
+        "kolors": ("0", "", "1 2 3",),
+        "sd1": ("0", "", "1 2 3",),
+        "sd2": ("0", "", "1 2 3",),
+        "sdxl": ("0", "", "1 2 3",),
+        "sdxl_refiner": ("0", "", "1 2 3",),
+    },
     "mid_block_resnets_#_conv#": {
         "kolors": ("0 1", "1 2",),
         "sd1": ("0 1", "1 2",),
@@ -551,6 +626,13 @@ NUMBERS: dict[str, dict[str, tuple[str, ...]]] = {
         "sd2": ("0 1",),
         "sdxl": ("0 1",),
         "sdxl_refiner": ("0 1",),
+    },
+    "mid_block_resnets_#_norm#": {
+        "kolors": ("0 1", "1 2",),
+        "sd1": ("0 1", "1 2",),
+        "sd2": ("0 1", "1 2",),
+        "sdxl": ("0 1", "1 2",),
+        "sdxl_refiner": ("0 1", "1 2",),
     },
     "mid_block_resnets_#_time_emb_proj": {
         "kolors": ("0 1",),
@@ -567,18 +649,25 @@ NUMBERS: dict[str, dict[str, tuple[str, ...]]] = {
         "sdxl_refiner": ("0 2", "1",),
     },
     "middle_block_#_in_layers_#": {
-        "kolors": ("0 2", "2",),
-        "sd1": ("0 2", "2",),
-        "sd2": ("0 2", "2",),
-        "sdxl": ("0 2", "2",),
-        "sdxl_refiner": ("0 2", "2",),
+        "kolors": ("0 2", "0 2",),
+        "sd1": ("0 2", "0 2",),
+        "sd2": ("0 2", "0 2",),
+        "sdxl": ("0 2", "0 2",),
+        "sdxl_refiner": ("0 2", "0 2",),
+    },
+    "middle_block_#_norm": {
+        "kolors": ("1",),
+        "sd1": ("1",),
+        "sd2": ("1",),
+        "sdxl": ("1",),
+        "sdxl_refiner": ("1",),
     },
     "middle_block_#_out_layers_#": {
-        "kolors": ("0 2", "3",),
-        "sd1": ("0 2", "3",),
-        "sd2": ("0 2", "3",),
-        "sdxl": ("0 2", "3",),
-        "sdxl_refiner": ("0 2", "3",),
+        "kolors": ("0 2", "0 3",),
+        "sd1": ("0 2", "0 3",),
+        "sd2": ("0 2", "0 3",),
+        "sdxl": ("0 2", "0 3",),
+        "sdxl_refiner": ("0 2", "0 3",),
     },
     "middle_block_#_proj_in": {
         "kolors": ("1",),
@@ -643,6 +732,13 @@ NUMBERS: dict[str, dict[str, tuple[str, ...]]] = {
         "sdxl": ("1", "", "0",),
         "sdxl_refiner": ("1", "", "0",),
     },
+    "middle_block_#_transformer_blocks_#_norm#": {
+        "kolors": ("1", "", "1 2 3",),
+        "sd1": ("1", "", "1 2 3",),
+        "sd2": ("1", "", "1 2 3",),
+        "sdxl": ("1", "", "1 2 3",),
+        "sdxl_refiner": ("1", "", "1 2 3",),
+    },
     "noise_refiner_#_adaLN_modulation_#": {
         "bria_fibo2": ("", "0",),
         "lumina2": ("", "1",),
@@ -664,11 +760,11 @@ NUMBERS: dict[str, dict[str, tuple[str, ...]]] = {
         "lumina2": ("1 2",),
     },
     "out_#": {
-        "kolors": ("2",),
-        "sd1": ("2",),
-        "sd2": ("2",),
-        "sdxl": ("2",),
-        "sdxl_refiner": ("2",),
+        "kolors": ("0 2",),
+        "sd1": ("0 2",),
+        "sd2": ("0 2",),
+        "sdxl": ("0 2",),
+        "sdxl_refiner": ("0 2",),
     },
     "output_blocks_#_#_conv": {
         "kolors": ("2 5", "2",),
@@ -685,18 +781,25 @@ NUMBERS: dict[str, dict[str, tuple[str, ...]]] = {
         "sdxl_refiner": ("0 1 2 3 4 5 6 7 8 9 10 11", "0", "1",),
     },
     "output_blocks_#_#_in_layers_#": {
-        "kolors": ("0 1 2 3 4 5 6 7 8", "0", "2",),
-        "sd1": ("0 1 2 3 4 5 6 7 8 9 10 11", "0", "2",),
-        "sd2": ("0 1 2 3 4 5 6 7 8 9 10 11", "0", "2",),
-        "sdxl": ("0 1 2 3 4 5 6 7 8", "0", "2",),
-        "sdxl_refiner": ("0 1 2 3 4 5 6 7 8 9 10 11", "0", "2",),
+        "kolors": ("0 1 2 3 4 5 6 7 8", "0", "0 2",),
+        "sd1": ("0 1 2 3 4 5 6 7 8 9 10 11", "0", "0 2",),
+        "sd2": ("0 1 2 3 4 5 6 7 8 9 10 11", "0", "0 2",),
+        "sdxl": ("0 1 2 3 4 5 6 7 8", "0", "0 2",),
+        "sdxl_refiner": ("0 1 2 3 4 5 6 7 8 9 10 11", "0", "0 2",),
+    },
+    "output_blocks_#_#_norm": {
+        "kolors": ("0 1 2 3 4 5", "1",),
+        "sd1": ("3 4 5 6 7 8 9 10 11", "1",),
+        "sd2": ("3 4 5 6 7 8 9 10 11", "1",),
+        "sdxl": ("0 1 2 3 4 5", "1",),
+        "sdxl_refiner": ("3 4 5 6 7 8", "1",),
     },
     "output_blocks_#_#_out_layers_#": {
-        "kolors": ("0 1 2 3 4 5 6 7 8", "0", "3",),
-        "sd1": ("0 1 2 3 4 5 6 7 8 9 10 11", "0", "3",),
-        "sd2": ("0 1 2 3 4 5 6 7 8 9 10 11", "0", "3",),
-        "sdxl": ("0 1 2 3 4 5 6 7 8", "0", "3",),
-        "sdxl_refiner": ("0 1 2 3 4 5 6 7 8 9 10 11", "0", "3",),
+        "kolors": ("0 1 2 3 4 5 6 7 8", "0", "0 3",),
+        "sd1": ("0 1 2 3 4 5 6 7 8 9 10 11", "0", "0 3",),
+        "sd2": ("0 1 2 3 4 5 6 7 8 9 10 11", "0", "0 3",),
+        "sdxl": ("0 1 2 3 4 5 6 7 8", "0", "0 3",),
+        "sdxl_refiner": ("0 1 2 3 4 5 6 7 8 9 10 11", "0", "0 3",),
     },
     "output_blocks_#_#_proj_in": {
         "kolors": ("0 1 2 3 4 5", "1",),
@@ -761,6 +864,13 @@ NUMBERS: dict[str, dict[str, tuple[str, ...]]] = {
         "sdxl": ("0 1 2 3 4 5", "1", "", "0",),
         "sdxl_refiner": ("3 4 5 6 7 8", "1", "", "0",),
     },
+    "output_blocks_#_#_transformer_blocks_#_norm#": {
+        "kolors": ("0 1 2 3 4 5", "1", "", "1 2 3",),
+        "sd1": ("3 4 5 6 7 8 9 10 11", "1", "", "1 2 3",),
+        "sd2": ("3 4 5 6 7 8 9 10 11", "1", "", "1 2 3",),
+        "sdxl": ("0 1 2 3 4 5", "1", "", "1 2 3",),
+        "sdxl_refiner": ("3 4 5 6 7 8", "1", "", "1 2 3",),
+    },
     "single_blocks_#_linear#": {
         "chroma": ("", "1 2",),
         "flux": ("", "1 2",),
@@ -798,6 +908,16 @@ NUMBERS: dict[str, dict[str, tuple[str, ...]]] = {
         "skyreels_v2": ("0 2",),
         "wan": ("0 2",),
         "wan_animate2": ("0 2",),
+    },
+    "text_model_encoder_layers_#_layer_norm#": {
+        "flux": ("", "1 2",),
+        "hidream": ("", "1 2",),
+        "sd1": ("", "1 2",),
+        "sd2": ("", "1 2",),
+        "sd3": ("", "1 2",),
+        "sdxl": ("", "1 2",),
+        "sdxl_refiner": ("", "1 2",),
+        "stable_cascade": ("", "1 2",),
     },
     "text_model_encoder_layers_#_mlp_fc#": {
         "flux": ("", "1 2",),
@@ -1064,6 +1184,13 @@ NUMBERS: dict[str, dict[str, tuple[str, ...]]] = {
         "hunyuan_video": ("0 2",),
         "hunyuan_video15": ("0 2",),
     },
+    "up_blocks_#_attentions_#_norm": {
+        "kolors": ("0 1", "0 1 2",),
+        "sd1": ("1 2 3", "0 1 2",),
+        "sd2": ("1 2 3", "0 1 2",),
+        "sdxl": ("0 1", "0 1 2",),
+        "sdxl_refiner": ("1 2", "0 1 2",),
+    },
     "up_blocks_#_attentions_#_proj_in": {
         "kolors": ("0 1", "0 1 2",),
         "sd1": ("1 2 3", "0 1 2",),
@@ -1120,6 +1247,13 @@ NUMBERS: dict[str, dict[str, tuple[str, ...]]] = {
         "sdxl": ("0 1", "0 1 2", "", "0",),
         "sdxl_refiner": ("1 2", "0 1 2", "", "0",),
     },
+    "up_blocks_#_attentions_#_transformer_blocks_#_norm#": {
+        "kolors": ("0 1", "0 1 2", "", "1 2 3",),
+        "sd1": ("1 2 3", "0 1 2", "", "1 2 3",),
+        "sd2": ("1 2 3", "0 1 2", "", "1 2 3",),
+        "sdxl": ("0 1", "0 1 2", "", "1 2 3",),
+        "sdxl_refiner": ("1 2", "0 1 2", "", "1 2 3",),
+    },
     "up_blocks_#_resnets_#_conv#": {
         "kolors": ("0 1 2", "0 1 2", "1 2",),
         "sd1": ("0 1 2 3", "0 1 2", "1 2",),
@@ -1133,6 +1267,13 @@ NUMBERS: dict[str, dict[str, tuple[str, ...]]] = {
         "sd2": ("0 1 2 3", "0 1 2",),
         "sdxl": ("0 1 2", "0 1 2",),
         "sdxl_refiner": ("0 1 2 3", "0 1 2",),
+    },
+    "up_blocks_#_resnets_#_norm#": {
+        "kolors": ("0 1 2", "0 1 2", "1 2",),
+        "sd1": ("0 1 2 3", "0 1 2", "1 2",),
+        "sd2": ("0 1 2 3", "0 1 2", "1 2",),
+        "sdxl": ("0 1 2", "0 1 2", "1 2",),
+        "sdxl_refiner": ("0 1 2 3", "0 1 2", "1 2",),
     },
     "up_blocks_#_resnets_#_time_emb_proj": {
         "kolors": ("0 1 2", "0 1 2",),

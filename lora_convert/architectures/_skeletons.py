@@ -95,17 +95,23 @@ SKELETONS = {
     "chroma": """
         context_embedder distilled_guidance_layer_in_proj distilled_guidance_layer_layers_#_in_layer
         distilled_guidance_layer_layers_#_linear_# distilled_guidance_layer_layers_#_out_layer
-        distilled_guidance_layer_out_proj double_blocks_#_img_attn_proj double_blocks_#_img_attn_qkv
-        double_blocks_#_img_mlp_# double_blocks_#_txt_attn_proj double_blocks_#_txt_attn_qkv
-        double_blocks_#_txt_mlp_# encoder_block_#_layer_#_DenseReluDense_wi
-        encoder_block_#_layer_#_DenseReluDense_wi_# encoder_block_#_layer_#_DenseReluDense_wo
-        encoder_block_#_layer_#_SelfAttention_k encoder_block_#_layer_#_SelfAttention_o
-        encoder_block_#_layer_#_SelfAttention_q encoder_block_#_layer_#_SelfAttention_v
-        final_layer_linear img_in proj_out single_blocks_#_linear#
+        distilled_guidance_layer_out_proj double_blocks_#_img_attn_norm_key_norm
+        double_blocks_#_img_attn_norm_query_norm double_blocks_#_img_attn_proj
+        double_blocks_#_img_attn_qkv double_blocks_#_img_mlp_#
+        double_blocks_#_txt_attn_norm_key_norm double_blocks_#_txt_attn_norm_query_norm
+        double_blocks_#_txt_attn_proj double_blocks_#_txt_attn_qkv double_blocks_#_txt_mlp_#
+        encoder_block_#_layer_#_DenseReluDense_wi encoder_block_#_layer_#_DenseReluDense_wi_#
+        encoder_block_#_layer_#_DenseReluDense_wo encoder_block_#_layer_#_SelfAttention_k
+        encoder_block_#_layer_#_SelfAttention_o encoder_block_#_layer_#_SelfAttention_q
+        encoder_block_#_layer_#_SelfAttention_v final_layer_linear img_in proj_out
+        single_blocks_#_linear# single_blocks_#_norm_key_norm single_blocks_#_norm_query_norm
+        single_transformer_blocks_#_attn_norm_k single_transformer_blocks_#_attn_norm_q
         single_transformer_blocks_#_attn_to_k single_transformer_blocks_#_attn_to_q
         single_transformer_blocks_#_attn_to_v single_transformer_blocks_#_proj_mlp
         single_transformer_blocks_#_proj_out transformer_blocks_#_attn_add_k_proj
         transformer_blocks_#_attn_add_q_proj transformer_blocks_#_attn_add_v_proj
+        transformer_blocks_#_attn_norm_added_k transformer_blocks_#_attn_norm_added_q
+        transformer_blocks_#_attn_norm_k transformer_blocks_#_attn_norm_q
         transformer_blocks_#_attn_to_add_out transformer_blocks_#_attn_to_k
         transformer_blocks_#_attn_to_out_# transformer_blocks_#_attn_to_q
         transformer_blocks_#_attn_to_v transformer_blocks_#_ff_context_net_#
@@ -171,19 +177,20 @@ SKELETONS = {
         encoder_block_#_layer_#_DenseReluDense_wi_# encoder_block_#_layer_#_DenseReluDense_wo
         encoder_block_#_layer_#_SelfAttention_k encoder_block_#_layer_#_SelfAttention_o
         encoder_block_#_layer_#_SelfAttention_q encoder_block_#_layer_#_SelfAttention_v
-        encoder_layers_#_mlp_fc# encoder_layers_#_self_attn_k_proj
+        encoder_layers_#_layer_norm# encoder_layers_#_mlp_fc# encoder_layers_#_self_attn_k_proj
         encoder_layers_#_self_attn_out_proj encoder_layers_#_self_attn_q_proj
         encoder_layers_#_self_attn_v_proj final_layer_adaLN_modulation_# final_layer_linear
-        guidance_in_in_layer guidance_in_out_layer img_in norm_out_linear proj_out
+        final_layer_norm guidance_in_in_layer guidance_in_out_layer img_in norm_out_linear proj_out
         single_blocks_#_linear# single_blocks_#_modulation_lin single_blocks_#_norm_key_norm
         single_blocks_#_norm_query_norm single_transformer_blocks_#_attn_norm_k
         single_transformer_blocks_#_attn_norm_q single_transformer_blocks_#_attn_to_k
         single_transformer_blocks_#_attn_to_q single_transformer_blocks_#_attn_to_v
         single_transformer_blocks_#_norm_linear single_transformer_blocks_#_proj_mlp
-        single_transformer_blocks_#_proj_out text_model_encoder_layers_#_mlp_fc#
-        text_model_encoder_layers_#_self_attn_k_proj text_model_encoder_layers_#_self_attn_out_proj
-        text_model_encoder_layers_#_self_attn_q_proj text_model_encoder_layers_#_self_attn_v_proj
-        time_in_in_layer time_in_out_layer time_text_embed_guidance_embedder_linear_#
+        single_transformer_blocks_#_proj_out text_model_encoder_layers_#_layer_norm#
+        text_model_encoder_layers_#_mlp_fc# text_model_encoder_layers_#_self_attn_k_proj
+        text_model_encoder_layers_#_self_attn_out_proj text_model_encoder_layers_#_self_attn_q_proj
+        text_model_encoder_layers_#_self_attn_v_proj text_model_final_layer_norm time_in_in_layer
+        time_in_out_layer time_text_embed_guidance_embedder_linear_#
         time_text_embed_text_embedder_linear_# time_text_embed_timestep_embedder_linear_#
         transformer_blocks_#_attn_add_k_proj transformer_blocks_#_attn_add_q_proj
         transformer_blocks_#_attn_add_v_proj transformer_blocks_#_attn_norm_added_k
@@ -197,18 +204,24 @@ SKELETONS = {
         vector_in_in_layer vector_in_out_layer x_embedder
     """,
     "flux2": """
-        context_embedder double_blocks_#_img_attn_proj double_blocks_#_img_attn_qkv
-        double_blocks_#_img_mlp_# double_blocks_#_txt_attn_proj double_blocks_#_txt_attn_qkv
-        double_blocks_#_txt_mlp_# double_stream_modulation_img_lin
-        double_stream_modulation_img_linear double_stream_modulation_txt_lin
-        double_stream_modulation_txt_linear final_layer_adaLN_modulation_# final_layer_linear
-        guidance_in_in_layer guidance_in_out_layer img_in norm_out_linear proj_out
-        single_blocks_#_linear# single_stream_modulation_lin single_stream_modulation_linear
+        context_embedder double_blocks_#_img_attn_norm_key_norm
+        double_blocks_#_img_attn_norm_query_norm double_blocks_#_img_attn_proj
+        double_blocks_#_img_attn_qkv double_blocks_#_img_mlp_#
+        double_blocks_#_txt_attn_norm_key_norm double_blocks_#_txt_attn_norm_query_norm
+        double_blocks_#_txt_attn_proj double_blocks_#_txt_attn_qkv double_blocks_#_txt_mlp_#
+        double_stream_modulation_img_lin double_stream_modulation_img_linear
+        double_stream_modulation_txt_lin double_stream_modulation_txt_linear
+        final_layer_adaLN_modulation_# final_layer_linear guidance_in_in_layer guidance_in_out_layer
+        img_in norm_out_linear proj_out single_blocks_#_linear# single_blocks_#_norm_key_norm
+        single_blocks_#_norm_query_norm single_stream_modulation_lin single_stream_modulation_linear
+        single_transformer_blocks_#_attn_norm_k single_transformer_blocks_#_attn_norm_q
         single_transformer_blocks_#_attn_to_out single_transformer_blocks_#_attn_to_qkv_mlp_proj
         time_guidance_embed_guidance_embedder_linear_#
         time_guidance_embed_timestep_embedder_linear_# time_in_in_layer time_in_out_layer
         transformer_blocks_#_attn_add_k_proj transformer_blocks_#_attn_add_q_proj
-        transformer_blocks_#_attn_add_v_proj transformer_blocks_#_attn_to_add_out
+        transformer_blocks_#_attn_add_v_proj transformer_blocks_#_attn_norm_added_k
+        transformer_blocks_#_attn_norm_added_q transformer_blocks_#_attn_norm_k
+        transformer_blocks_#_attn_norm_q transformer_blocks_#_attn_to_add_out
         transformer_blocks_#_attn_to_k transformer_blocks_#_attn_to_out_#
         transformer_blocks_#_attn_to_q transformer_blocks_#_attn_to_v
         transformer_blocks_#_ff_context_linear_in transformer_blocks_#_ff_context_linear_out
@@ -257,13 +270,16 @@ SKELETONS = {
         context_embedder_token_refiner_refiner_blocks_#_ff_net_#
         context_embedder_token_refiner_refiner_blocks_#_ff_net_#_proj
         context_embedder_token_refiner_refiner_blocks_#_norm_out_linear image_projection_down
-        image_projection_up norm_out_linear proj_out single_transformer_blocks_#_attn_to_k
+        image_projection_up norm_out_linear proj_out single_transformer_blocks_#_attn_norm_k
+        single_transformer_blocks_#_attn_norm_q single_transformer_blocks_#_attn_to_k
         single_transformer_blocks_#_attn_to_q single_transformer_blocks_#_attn_to_v
         single_transformer_blocks_#_norm_linear single_transformer_blocks_#_proj_mlp
         single_transformer_blocks_#_proj_out time_text_embed_guidance_embedder_linear_#
         time_text_embed_text_embedder_linear_# time_text_embed_timestep_embedder_linear_#
         transformer_blocks_#_attn_add_k_proj transformer_blocks_#_attn_add_q_proj
-        transformer_blocks_#_attn_add_v_proj transformer_blocks_#_attn_to_add_out
+        transformer_blocks_#_attn_add_v_proj transformer_blocks_#_attn_norm_added_k
+        transformer_blocks_#_attn_norm_added_q transformer_blocks_#_attn_norm_k
+        transformer_blocks_#_attn_norm_q transformer_blocks_#_attn_to_add_out
         transformer_blocks_#_attn_to_k transformer_blocks_#_attn_to_out_#
         transformer_blocks_#_attn_to_q transformer_blocks_#_attn_to_v
         transformer_blocks_#_ff_context_net_# transformer_blocks_#_ff_context_net_#_proj
@@ -301,9 +317,10 @@ SKELETONS = {
         single_stream_blocks_#_block_attn#_to_q single_stream_blocks_#_block_attn#_to_v
         single_stream_blocks_#_block_ff_i_experts_#_w#
         single_stream_blocks_#_block_ff_i_shared_experts_w# t_embedder_timestep_embedder_linear_#
-        text_model_encoder_layers_#_mlp_fc# text_model_encoder_layers_#_self_attn_k_proj
-        text_model_encoder_layers_#_self_attn_out_proj text_model_encoder_layers_#_self_attn_q_proj
-        text_model_encoder_layers_#_self_attn_v_proj text_projection x_embedder_proj
+        text_model_encoder_layers_#_layer_norm# text_model_encoder_layers_#_mlp_fc#
+        text_model_encoder_layers_#_self_attn_k_proj text_model_encoder_layers_#_self_attn_out_proj
+        text_model_encoder_layers_#_self_attn_q_proj text_model_encoder_layers_#_self_attn_v_proj
+        text_model_final_layer_norm text_projection x_embedder_proj
     """,
     "hunyuan_dit": """
         blocks_#_attn#_Wqkv blocks_#_attn#_kv_proj blocks_#_attn#_out_proj blocks_#_attn#_q_proj
@@ -365,20 +382,28 @@ SKELETONS = {
         context_embedder_token_refiner_refiner_blocks_#_ff_net_#
         context_embedder_token_refiner_refiner_blocks_#_ff_net_#_proj
         context_embedder_token_refiner_refiner_blocks_#_norm_out_linear
-        double_blocks_#_img_attn_proj double_blocks_#_img_attn_qkv double_blocks_#_img_mlp_#
+        double_blocks_#_img_attn_k_norm double_blocks_#_img_attn_norm_key_norm
+        double_blocks_#_img_attn_norm_query_norm double_blocks_#_img_attn_proj
+        double_blocks_#_img_attn_q_norm double_blocks_#_img_attn_qkv double_blocks_#_img_mlp_#
         double_blocks_#_img_mlp_fc# double_blocks_#_img_mod_lin double_blocks_#_img_mod_linear
-        double_blocks_#_txt_attn_proj double_blocks_#_txt_attn_qkv double_blocks_#_txt_mlp_#
+        double_blocks_#_txt_attn_k_norm double_blocks_#_txt_attn_norm_key_norm
+        double_blocks_#_txt_attn_norm_query_norm double_blocks_#_txt_attn_proj
+        double_blocks_#_txt_attn_q_norm double_blocks_#_txt_attn_qkv double_blocks_#_txt_mlp_#
         double_blocks_#_txt_mlp_fc# double_blocks_#_txt_mod_lin double_blocks_#_txt_mod_linear
         final_layer_adaLN_modulation_# final_layer_linear guidance_in_in_layer guidance_in_mlp_#
-        guidance_in_out_layer img_in_proj norm_out_linear proj_out single_blocks_#_linear#
-        single_blocks_#_modulation_lin single_blocks_#_modulation_linear
+        guidance_in_out_layer img_in_proj norm_out_linear proj_out single_blocks_#_k_norm
+        single_blocks_#_linear# single_blocks_#_modulation_lin single_blocks_#_modulation_linear
+        single_blocks_#_norm_key_norm single_blocks_#_norm_query_norm single_blocks_#_q_norm
+        single_transformer_blocks_#_attn_norm_k single_transformer_blocks_#_attn_norm_q
         single_transformer_blocks_#_attn_to_k single_transformer_blocks_#_attn_to_q
         single_transformer_blocks_#_attn_to_v single_transformer_blocks_#_norm_linear
         single_transformer_blocks_#_proj_mlp single_transformer_blocks_#_proj_out time_in_in_layer
         time_in_mlp_# time_in_out_layer time_text_embed_guidance_embedder_linear_#
         time_text_embed_text_embedder_linear_# time_text_embed_timestep_embedder_linear_#
         transformer_blocks_#_attn_add_k_proj transformer_blocks_#_attn_add_q_proj
-        transformer_blocks_#_attn_add_v_proj transformer_blocks_#_attn_to_add_out
+        transformer_blocks_#_attn_add_v_proj transformer_blocks_#_attn_norm_added_k
+        transformer_blocks_#_attn_norm_added_q transformer_blocks_#_attn_norm_k
+        transformer_blocks_#_attn_norm_q transformer_blocks_#_attn_to_add_out
         transformer_blocks_#_attn_to_k transformer_blocks_#_attn_to_out_#
         transformer_blocks_#_attn_to_q transformer_blocks_#_attn_to_v
         transformer_blocks_#_ff_context_net_# transformer_blocks_#_ff_context_net_#_proj
@@ -453,57 +478,64 @@ SKELETONS = {
         visual_transformer_blocks_#_visual_modulation_out_layer
     """,
     "kolors": """
-        add_embedding_linear_# conv_in conv_out down_blocks_#_attentions_#_proj_in
-        down_blocks_#_attentions_#_proj_out
+        add_embedding_linear_# conv_in conv_norm_out conv_out down_blocks_#_attentions_#_norm
+        down_blocks_#_attentions_#_proj_in down_blocks_#_attentions_#_proj_out
         down_blocks_#_attentions_#_transformer_blocks_#_attn#_to_k
         down_blocks_#_attentions_#_transformer_blocks_#_attn#_to_out_#
         down_blocks_#_attentions_#_transformer_blocks_#_attn#_to_q
         down_blocks_#_attentions_#_transformer_blocks_#_attn#_to_v
         down_blocks_#_attentions_#_transformer_blocks_#_ff_net_#
         down_blocks_#_attentions_#_transformer_blocks_#_ff_net_#_proj
-        down_blocks_#_downsamplers_#_conv down_blocks_#_resnets_#_conv#
-        down_blocks_#_resnets_#_conv_shortcut down_blocks_#_resnets_#_time_emb_proj encoder_hid_proj
+        down_blocks_#_attentions_#_transformer_blocks_#_norm# down_blocks_#_downsamplers_#_conv
+        down_blocks_#_resnets_#_conv# down_blocks_#_resnets_#_conv_shortcut
+        down_blocks_#_resnets_#_norm# down_blocks_#_resnets_#_time_emb_proj encoder_hid_proj
         input_blocks_#_# input_blocks_#_#_emb_layers_# input_blocks_#_#_in_layers_#
-        input_blocks_#_#_op input_blocks_#_#_out_layers_# input_blocks_#_#_proj_in
-        input_blocks_#_#_proj_out input_blocks_#_#_skip_connection
+        input_blocks_#_#_norm input_blocks_#_#_op input_blocks_#_#_out_layers_#
+        input_blocks_#_#_proj_in input_blocks_#_#_proj_out input_blocks_#_#_skip_connection
         input_blocks_#_#_transformer_blocks_#_attn#_to_k
         input_blocks_#_#_transformer_blocks_#_attn#_to_out_#
         input_blocks_#_#_transformer_blocks_#_attn#_to_q
         input_blocks_#_#_transformer_blocks_#_attn#_to_v
         input_blocks_#_#_transformer_blocks_#_ff_net_#
-        input_blocks_#_#_transformer_blocks_#_ff_net_#_proj label_emb_#_#
+        input_blocks_#_#_transformer_blocks_#_ff_net_#_proj
+        input_blocks_#_#_transformer_blocks_#_norm# label_emb_#_# mid_block_attentions_#_norm
         mid_block_attentions_#_proj_in mid_block_attentions_#_proj_out
         mid_block_attentions_#_transformer_blocks_#_attn#_to_k
         mid_block_attentions_#_transformer_blocks_#_attn#_to_out_#
         mid_block_attentions_#_transformer_blocks_#_attn#_to_q
         mid_block_attentions_#_transformer_blocks_#_attn#_to_v
         mid_block_attentions_#_transformer_blocks_#_ff_net_#
-        mid_block_attentions_#_transformer_blocks_#_ff_net_#_proj mid_block_resnets_#_conv#
-        mid_block_resnets_#_conv_shortcut mid_block_resnets_#_time_emb_proj
-        middle_block_#_emb_layers_# middle_block_#_in_layers_# middle_block_#_out_layers_#
-        middle_block_#_proj_in middle_block_#_proj_out middle_block_#_skip_connection
+        mid_block_attentions_#_transformer_blocks_#_ff_net_#_proj
+        mid_block_attentions_#_transformer_blocks_#_norm# mid_block_resnets_#_conv#
+        mid_block_resnets_#_conv_shortcut mid_block_resnets_#_norm#
+        mid_block_resnets_#_time_emb_proj middle_block_#_emb_layers_# middle_block_#_in_layers_#
+        middle_block_#_norm middle_block_#_out_layers_# middle_block_#_proj_in
+        middle_block_#_proj_out middle_block_#_skip_connection
         middle_block_#_transformer_blocks_#_attn#_to_k
         middle_block_#_transformer_blocks_#_attn#_to_out_#
         middle_block_#_transformer_blocks_#_attn#_to_q
         middle_block_#_transformer_blocks_#_attn#_to_v middle_block_#_transformer_blocks_#_ff_net_#
-        middle_block_#_transformer_blocks_#_ff_net_#_proj out_# output_blocks_#_#_conv
-        output_blocks_#_#_emb_layers_# output_blocks_#_#_in_layers_# output_blocks_#_#_out_layers_#
-        output_blocks_#_#_proj_in output_blocks_#_#_proj_out output_blocks_#_#_skip_connection
+        middle_block_#_transformer_blocks_#_ff_net_#_proj middle_block_#_transformer_blocks_#_norm#
+        out_# output_blocks_#_#_conv output_blocks_#_#_emb_layers_# output_blocks_#_#_in_layers_#
+        output_blocks_#_#_norm output_blocks_#_#_out_layers_# output_blocks_#_#_proj_in
+        output_blocks_#_#_proj_out output_blocks_#_#_skip_connection
         output_blocks_#_#_transformer_blocks_#_attn#_to_k
         output_blocks_#_#_transformer_blocks_#_attn#_to_out_#
         output_blocks_#_#_transformer_blocks_#_attn#_to_q
         output_blocks_#_#_transformer_blocks_#_attn#_to_v
         output_blocks_#_#_transformer_blocks_#_ff_net_#
-        output_blocks_#_#_transformer_blocks_#_ff_net_#_proj time_embed_# time_embedding_linear_#
-        up_blocks_#_attentions_#_proj_in up_blocks_#_attentions_#_proj_out
-        up_blocks_#_attentions_#_transformer_blocks_#_attn#_to_k
+        output_blocks_#_#_transformer_blocks_#_ff_net_#_proj
+        output_blocks_#_#_transformer_blocks_#_norm# time_embed_# time_embedding_linear_#
+        up_blocks_#_attentions_#_norm up_blocks_#_attentions_#_proj_in
+        up_blocks_#_attentions_#_proj_out up_blocks_#_attentions_#_transformer_blocks_#_attn#_to_k
         up_blocks_#_attentions_#_transformer_blocks_#_attn#_to_out_#
         up_blocks_#_attentions_#_transformer_blocks_#_attn#_to_q
         up_blocks_#_attentions_#_transformer_blocks_#_attn#_to_v
         up_blocks_#_attentions_#_transformer_blocks_#_ff_net_#
-        up_blocks_#_attentions_#_transformer_blocks_#_ff_net_#_proj up_blocks_#_resnets_#_conv#
-        up_blocks_#_resnets_#_conv_shortcut up_blocks_#_resnets_#_time_emb_proj
-        up_blocks_#_upsamplers_#_conv
+        up_blocks_#_attentions_#_transformer_blocks_#_ff_net_#_proj
+        up_blocks_#_attentions_#_transformer_blocks_#_norm# up_blocks_#_resnets_#_conv#
+        up_blocks_#_resnets_#_conv_shortcut up_blocks_#_resnets_#_norm#
+        up_blocks_#_resnets_#_time_emb_proj up_blocks_#_upsamplers_#_conv
     """,
     "krea2": """
         blocks_#_attn_gate blocks_#_attn_wk blocks_#_attn_wo blocks_#_attn_wq blocks_#_attn_wv
@@ -605,6 +637,8 @@ SKELETONS = {
     "ltx_video": """
         adaln_single_emb_timestep_embedder_linear_# adaln_single_linear caption_projection_linear_#
         patchify_proj proj_in proj_out time_embed_emb_timestep_embedder_linear_# time_embed_linear
+        transformer_blocks_#_attn#_k_norm transformer_blocks_#_attn#_norm_k
+        transformer_blocks_#_attn#_norm_q transformer_blocks_#_attn#_q_norm
         transformer_blocks_#_attn#_to_k transformer_blocks_#_attn#_to_out_#
         transformer_blocks_#_attn#_to_q transformer_blocks_#_attn#_to_v
         transformer_blocks_#_ff_net_# transformer_blocks_#_ff_net_#_proj
@@ -675,12 +709,14 @@ SKELETONS = {
     "qwen_image": """
         img_in norm_out_linear proj_out time_text_embed_timestep_embedder_linear_#
         transformer_blocks_#_attn_add_k_proj transformer_blocks_#_attn_add_q_proj
-        transformer_blocks_#_attn_add_v_proj transformer_blocks_#_attn_to_add_out
+        transformer_blocks_#_attn_add_v_proj transformer_blocks_#_attn_norm_added_k
+        transformer_blocks_#_attn_norm_added_q transformer_blocks_#_attn_norm_k
+        transformer_blocks_#_attn_norm_q transformer_blocks_#_attn_to_add_out
         transformer_blocks_#_attn_to_k transformer_blocks_#_attn_to_out_#
         transformer_blocks_#_attn_to_q transformer_blocks_#_attn_to_v
         transformer_blocks_#_img_mlp_net_# transformer_blocks_#_img_mlp_net_#_proj
         transformer_blocks_#_img_mod_# transformer_blocks_#_txt_mlp_net_#
-        transformer_blocks_#_txt_mlp_net_#_proj transformer_blocks_#_txt_mod_# txt_in
+        transformer_blocks_#_txt_mlp_net_#_proj transformer_blocks_#_txt_mod_# txt_in txt_norm
     """,
     "qwen_image21": """
         img_in modulation_# norm_out_linear proj_out time_text_embed_timestep_embedder_linear_#
@@ -705,114 +741,136 @@ SKELETONS = {
         y_embedder_y_proj_fc#
     """,
     "sd1": """
-        # conv_in conv_out down_blocks_#_attentions_#_proj_in down_blocks_#_attentions_#_proj_out
+        # conv_in conv_norm_out conv_out down_blocks_#_attentions_#_norm
+        down_blocks_#_attentions_#_proj_in down_blocks_#_attentions_#_proj_out
         down_blocks_#_attentions_#_transformer_blocks_#_attn#_to_k
         down_blocks_#_attentions_#_transformer_blocks_#_attn#_to_out_#
         down_blocks_#_attentions_#_transformer_blocks_#_attn#_to_q
         down_blocks_#_attentions_#_transformer_blocks_#_attn#_to_v
         down_blocks_#_attentions_#_transformer_blocks_#_ff_net_#
         down_blocks_#_attentions_#_transformer_blocks_#_ff_net_#_proj
-        down_blocks_#_downsamplers_#_conv down_blocks_#_resnets_#_conv#
-        down_blocks_#_resnets_#_conv_shortcut down_blocks_#_resnets_#_time_emb_proj
-        encoder_layers_#_mlp_fc# encoder_layers_#_self_attn_k_proj
+        down_blocks_#_attentions_#_transformer_blocks_#_norm# down_blocks_#_downsamplers_#_conv
+        down_blocks_#_resnets_#_conv# down_blocks_#_resnets_#_conv_shortcut
+        down_blocks_#_resnets_#_norm# down_blocks_#_resnets_#_time_emb_proj
+        encoder_layers_#_layer_norm# encoder_layers_#_mlp_fc# encoder_layers_#_self_attn_k_proj
         encoder_layers_#_self_attn_out_proj encoder_layers_#_self_attn_q_proj
-        encoder_layers_#_self_attn_v_proj input_blocks_#_# input_blocks_#_#_emb_layers_#
-        input_blocks_#_#_in_layers_# input_blocks_#_#_op input_blocks_#_#_out_layers_#
-        input_blocks_#_#_proj_in input_blocks_#_#_proj_out input_blocks_#_#_skip_connection
+        encoder_layers_#_self_attn_v_proj final_layer_norm input_blocks_#_#
+        input_blocks_#_#_emb_layers_# input_blocks_#_#_in_layers_# input_blocks_#_#_norm
+        input_blocks_#_#_op input_blocks_#_#_out_layers_# input_blocks_#_#_proj_in
+        input_blocks_#_#_proj_out input_blocks_#_#_skip_connection
         input_blocks_#_#_transformer_blocks_#_attn#_to_k
         input_blocks_#_#_transformer_blocks_#_attn#_to_out_#
         input_blocks_#_#_transformer_blocks_#_attn#_to_q
         input_blocks_#_#_transformer_blocks_#_attn#_to_v
         input_blocks_#_#_transformer_blocks_#_ff_net_#
-        input_blocks_#_#_transformer_blocks_#_ff_net_#_proj mid_block_attentions_#_proj_in
-        mid_block_attentions_#_proj_out mid_block_attentions_#_transformer_blocks_#_attn#_to_k
+        input_blocks_#_#_transformer_blocks_#_ff_net_#_proj
+        input_blocks_#_#_transformer_blocks_#_norm# mid_block_attentions_#_norm
+        mid_block_attentions_#_proj_in mid_block_attentions_#_proj_out
+        mid_block_attentions_#_transformer_blocks_#_attn#_to_k
         mid_block_attentions_#_transformer_blocks_#_attn#_to_out_#
         mid_block_attentions_#_transformer_blocks_#_attn#_to_q
         mid_block_attentions_#_transformer_blocks_#_attn#_to_v
         mid_block_attentions_#_transformer_blocks_#_ff_net_#
-        mid_block_attentions_#_transformer_blocks_#_ff_net_#_proj mid_block_resnets_#_conv#
-        mid_block_resnets_#_conv_shortcut mid_block_resnets_#_time_emb_proj
-        middle_block_#_emb_layers_# middle_block_#_in_layers_# middle_block_#_out_layers_#
-        middle_block_#_proj_in middle_block_#_proj_out middle_block_#_skip_connection
+        mid_block_attentions_#_transformer_blocks_#_ff_net_#_proj
+        mid_block_attentions_#_transformer_blocks_#_norm# mid_block_resnets_#_conv#
+        mid_block_resnets_#_conv_shortcut mid_block_resnets_#_norm#
+        mid_block_resnets_#_time_emb_proj middle_block_#_emb_layers_# middle_block_#_in_layers_#
+        middle_block_#_norm middle_block_#_out_layers_# middle_block_#_proj_in
+        middle_block_#_proj_out middle_block_#_skip_connection
         middle_block_#_transformer_blocks_#_attn#_to_k
         middle_block_#_transformer_blocks_#_attn#_to_out_#
         middle_block_#_transformer_blocks_#_attn#_to_q
         middle_block_#_transformer_blocks_#_attn#_to_v middle_block_#_transformer_blocks_#_ff_net_#
-        middle_block_#_transformer_blocks_#_ff_net_#_proj out_# output_blocks_#_#_conv
-        output_blocks_#_#_emb_layers_# output_blocks_#_#_in_layers_# output_blocks_#_#_out_layers_#
-        output_blocks_#_#_proj_in output_blocks_#_#_proj_out output_blocks_#_#_skip_connection
+        middle_block_#_transformer_blocks_#_ff_net_#_proj middle_block_#_transformer_blocks_#_norm#
+        out_# output_blocks_#_#_conv output_blocks_#_#_emb_layers_# output_blocks_#_#_in_layers_#
+        output_blocks_#_#_norm output_blocks_#_#_out_layers_# output_blocks_#_#_proj_in
+        output_blocks_#_#_proj_out output_blocks_#_#_skip_connection
         output_blocks_#_#_transformer_blocks_#_attn#_to_k
         output_blocks_#_#_transformer_blocks_#_attn#_to_out_#
         output_blocks_#_#_transformer_blocks_#_attn#_to_q
         output_blocks_#_#_transformer_blocks_#_attn#_to_v
         output_blocks_#_#_transformer_blocks_#_ff_net_#
-        output_blocks_#_#_transformer_blocks_#_ff_net_#_proj text_model_encoder_layers_#_mlp_fc#
-        text_model_encoder_layers_#_self_attn_k_proj text_model_encoder_layers_#_self_attn_out_proj
-        text_model_encoder_layers_#_self_attn_q_proj text_model_encoder_layers_#_self_attn_v_proj
-        time_embed_# time_embedding_linear_# up_blocks_#_attentions_#_proj_in
+        output_blocks_#_#_transformer_blocks_#_ff_net_#_proj
+        output_blocks_#_#_transformer_blocks_#_norm# text_model_encoder_layers_#_layer_norm#
+        text_model_encoder_layers_#_mlp_fc# text_model_encoder_layers_#_self_attn_k_proj
+        text_model_encoder_layers_#_self_attn_out_proj text_model_encoder_layers_#_self_attn_q_proj
+        text_model_encoder_layers_#_self_attn_v_proj text_model_final_layer_norm time_embed_#
+        time_embedding_linear_# up_blocks_#_attentions_#_norm up_blocks_#_attentions_#_proj_in
         up_blocks_#_attentions_#_proj_out up_blocks_#_attentions_#_transformer_blocks_#_attn#_to_k
         up_blocks_#_attentions_#_transformer_blocks_#_attn#_to_out_#
         up_blocks_#_attentions_#_transformer_blocks_#_attn#_to_q
         up_blocks_#_attentions_#_transformer_blocks_#_attn#_to_v
         up_blocks_#_attentions_#_transformer_blocks_#_ff_net_#
-        up_blocks_#_attentions_#_transformer_blocks_#_ff_net_#_proj up_blocks_#_resnets_#_conv#
-        up_blocks_#_resnets_#_conv_shortcut up_blocks_#_resnets_#_time_emb_proj
-        up_blocks_#_upsamplers_#_conv
+        up_blocks_#_attentions_#_transformer_blocks_#_ff_net_#_proj
+        up_blocks_#_attentions_#_transformer_blocks_#_norm# up_blocks_#_resnets_#_conv#
+        up_blocks_#_resnets_#_conv_shortcut up_blocks_#_resnets_#_norm#
+        up_blocks_#_resnets_#_time_emb_proj up_blocks_#_upsamplers_#_conv
     """,
     "sd2": """
-        # conv_in conv_out down_blocks_#_attentions_#_proj_in down_blocks_#_attentions_#_proj_out
+        # conv_in conv_norm_out conv_out down_blocks_#_attentions_#_norm
+        down_blocks_#_attentions_#_proj_in down_blocks_#_attentions_#_proj_out
         down_blocks_#_attentions_#_transformer_blocks_#_attn#_to_k
         down_blocks_#_attentions_#_transformer_blocks_#_attn#_to_out_#
         down_blocks_#_attentions_#_transformer_blocks_#_attn#_to_q
         down_blocks_#_attentions_#_transformer_blocks_#_attn#_to_v
         down_blocks_#_attentions_#_transformer_blocks_#_ff_net_#
         down_blocks_#_attentions_#_transformer_blocks_#_ff_net_#_proj
-        down_blocks_#_downsamplers_#_conv down_blocks_#_resnets_#_conv#
-        down_blocks_#_resnets_#_conv_shortcut down_blocks_#_resnets_#_time_emb_proj
-        encoder_layers_#_mlp_fc# encoder_layers_#_self_attn_k_proj
+        down_blocks_#_attentions_#_transformer_blocks_#_norm# down_blocks_#_downsamplers_#_conv
+        down_blocks_#_resnets_#_conv# down_blocks_#_resnets_#_conv_shortcut
+        down_blocks_#_resnets_#_norm# down_blocks_#_resnets_#_time_emb_proj
+        encoder_layers_#_layer_norm# encoder_layers_#_mlp_fc# encoder_layers_#_self_attn_k_proj
         encoder_layers_#_self_attn_out_proj encoder_layers_#_self_attn_q_proj
-        encoder_layers_#_self_attn_v_proj input_blocks_#_# input_blocks_#_#_emb_layers_#
-        input_blocks_#_#_in_layers_# input_blocks_#_#_op input_blocks_#_#_out_layers_#
-        input_blocks_#_#_proj_in input_blocks_#_#_proj_out input_blocks_#_#_skip_connection
+        encoder_layers_#_self_attn_v_proj final_layer_norm input_blocks_#_#
+        input_blocks_#_#_emb_layers_# input_blocks_#_#_in_layers_# input_blocks_#_#_norm
+        input_blocks_#_#_op input_blocks_#_#_out_layers_# input_blocks_#_#_proj_in
+        input_blocks_#_#_proj_out input_blocks_#_#_skip_connection
         input_blocks_#_#_transformer_blocks_#_attn#_to_k
         input_blocks_#_#_transformer_blocks_#_attn#_to_out_#
         input_blocks_#_#_transformer_blocks_#_attn#_to_q
         input_blocks_#_#_transformer_blocks_#_attn#_to_v
         input_blocks_#_#_transformer_blocks_#_ff_net_#
-        input_blocks_#_#_transformer_blocks_#_ff_net_#_proj mid_block_attentions_#_proj_in
-        mid_block_attentions_#_proj_out mid_block_attentions_#_transformer_blocks_#_attn#_to_k
+        input_blocks_#_#_transformer_blocks_#_ff_net_#_proj
+        input_blocks_#_#_transformer_blocks_#_norm# mid_block_attentions_#_norm
+        mid_block_attentions_#_proj_in mid_block_attentions_#_proj_out
+        mid_block_attentions_#_transformer_blocks_#_attn#_to_k
         mid_block_attentions_#_transformer_blocks_#_attn#_to_out_#
         mid_block_attentions_#_transformer_blocks_#_attn#_to_q
         mid_block_attentions_#_transformer_blocks_#_attn#_to_v
         mid_block_attentions_#_transformer_blocks_#_ff_net_#
-        mid_block_attentions_#_transformer_blocks_#_ff_net_#_proj mid_block_resnets_#_conv#
-        mid_block_resnets_#_conv_shortcut mid_block_resnets_#_time_emb_proj
-        middle_block_#_emb_layers_# middle_block_#_in_layers_# middle_block_#_out_layers_#
-        middle_block_#_proj_in middle_block_#_proj_out middle_block_#_skip_connection
+        mid_block_attentions_#_transformer_blocks_#_ff_net_#_proj
+        mid_block_attentions_#_transformer_blocks_#_norm# mid_block_resnets_#_conv#
+        mid_block_resnets_#_conv_shortcut mid_block_resnets_#_norm#
+        mid_block_resnets_#_time_emb_proj middle_block_#_emb_layers_# middle_block_#_in_layers_#
+        middle_block_#_norm middle_block_#_out_layers_# middle_block_#_proj_in
+        middle_block_#_proj_out middle_block_#_skip_connection
         middle_block_#_transformer_blocks_#_attn#_to_k
         middle_block_#_transformer_blocks_#_attn#_to_out_#
         middle_block_#_transformer_blocks_#_attn#_to_q
         middle_block_#_transformer_blocks_#_attn#_to_v middle_block_#_transformer_blocks_#_ff_net_#
-        middle_block_#_transformer_blocks_#_ff_net_#_proj out_# output_blocks_#_#_conv
-        output_blocks_#_#_emb_layers_# output_blocks_#_#_in_layers_# output_blocks_#_#_out_layers_#
-        output_blocks_#_#_proj_in output_blocks_#_#_proj_out output_blocks_#_#_skip_connection
+        middle_block_#_transformer_blocks_#_ff_net_#_proj middle_block_#_transformer_blocks_#_norm#
+        out_# output_blocks_#_#_conv output_blocks_#_#_emb_layers_# output_blocks_#_#_in_layers_#
+        output_blocks_#_#_norm output_blocks_#_#_out_layers_# output_blocks_#_#_proj_in
+        output_blocks_#_#_proj_out output_blocks_#_#_skip_connection
         output_blocks_#_#_transformer_blocks_#_attn#_to_k
         output_blocks_#_#_transformer_blocks_#_attn#_to_out_#
         output_blocks_#_#_transformer_blocks_#_attn#_to_q
         output_blocks_#_#_transformer_blocks_#_attn#_to_v
         output_blocks_#_#_transformer_blocks_#_ff_net_#
-        output_blocks_#_#_transformer_blocks_#_ff_net_#_proj text_model_encoder_layers_#_mlp_fc#
-        text_model_encoder_layers_#_self_attn_k_proj text_model_encoder_layers_#_self_attn_out_proj
-        text_model_encoder_layers_#_self_attn_q_proj text_model_encoder_layers_#_self_attn_v_proj
-        time_embed_# time_embedding_linear_# up_blocks_#_attentions_#_proj_in
+        output_blocks_#_#_transformer_blocks_#_ff_net_#_proj
+        output_blocks_#_#_transformer_blocks_#_norm# text_model_encoder_layers_#_layer_norm#
+        text_model_encoder_layers_#_mlp_fc# text_model_encoder_layers_#_self_attn_k_proj
+        text_model_encoder_layers_#_self_attn_out_proj text_model_encoder_layers_#_self_attn_q_proj
+        text_model_encoder_layers_#_self_attn_v_proj text_model_final_layer_norm time_embed_#
+        time_embedding_linear_# up_blocks_#_attentions_#_norm up_blocks_#_attentions_#_proj_in
         up_blocks_#_attentions_#_proj_out up_blocks_#_attentions_#_transformer_blocks_#_attn#_to_k
         up_blocks_#_attentions_#_transformer_blocks_#_attn#_to_out_#
         up_blocks_#_attentions_#_transformer_blocks_#_attn#_to_q
         up_blocks_#_attentions_#_transformer_blocks_#_attn#_to_v
         up_blocks_#_attentions_#_transformer_blocks_#_ff_net_#
-        up_blocks_#_attentions_#_transformer_blocks_#_ff_net_#_proj up_blocks_#_resnets_#_conv#
-        up_blocks_#_resnets_#_conv_shortcut up_blocks_#_resnets_#_time_emb_proj
-        up_blocks_#_upsamplers_#_conv
+        up_blocks_#_attentions_#_transformer_blocks_#_ff_net_#_proj
+        up_blocks_#_attentions_#_transformer_blocks_#_norm# up_blocks_#_resnets_#_conv#
+        up_blocks_#_resnets_#_conv_shortcut up_blocks_#_resnets_#_norm#
+        up_blocks_#_resnets_#_time_emb_proj up_blocks_#_upsamplers_#_conv
     """,
     "sd3": """
         context_embedder encoder_block_#_layer_#_DenseReluDense_wi
@@ -825,142 +883,167 @@ SKELETONS = {
         joint_blocks_#_x_block_adaLN_modulation_# joint_blocks_#_x_block_attn#_proj
         joint_blocks_#_x_block_attn#_qkv joint_blocks_#_x_block_attn_proj
         joint_blocks_#_x_block_attn_qkv joint_blocks_#_x_block_mlp_fc# norm_out_linear
-        pos_embed_proj proj_out t_embedder_mlp_# text_model_encoder_layers_#_mlp_fc#
-        text_model_encoder_layers_#_self_attn_k_proj text_model_encoder_layers_#_self_attn_out_proj
-        text_model_encoder_layers_#_self_attn_q_proj text_model_encoder_layers_#_self_attn_v_proj
-        text_projection time_text_embed_text_embedder_linear_#
-        time_text_embed_timestep_embedder_linear_# transformer_blocks_#_attn#_to_k
-        transformer_blocks_#_attn#_to_out_# transformer_blocks_#_attn#_to_q
-        transformer_blocks_#_attn#_to_v transformer_blocks_#_attn_add_k_proj
-        transformer_blocks_#_attn_add_q_proj transformer_blocks_#_attn_add_v_proj
-        transformer_blocks_#_attn_to_add_out transformer_blocks_#_attn_to_k
-        transformer_blocks_#_attn_to_out_# transformer_blocks_#_attn_to_q
-        transformer_blocks_#_attn_to_v transformer_blocks_#_ff_context_net_#
-        transformer_blocks_#_ff_context_net_#_proj transformer_blocks_#_ff_net_#
-        transformer_blocks_#_ff_net_#_proj transformer_blocks_#_norm#_context_linear
-        transformer_blocks_#_norm#_linear x_embedder_proj y_embedder_mlp_#
+        pos_embed_proj proj_out t_embedder_mlp_# text_model_encoder_layers_#_layer_norm#
+        text_model_encoder_layers_#_mlp_fc# text_model_encoder_layers_#_self_attn_k_proj
+        text_model_encoder_layers_#_self_attn_out_proj text_model_encoder_layers_#_self_attn_q_proj
+        text_model_encoder_layers_#_self_attn_v_proj text_model_final_layer_norm text_projection
+        time_text_embed_text_embedder_linear_# time_text_embed_timestep_embedder_linear_#
+        transformer_blocks_#_attn#_to_k transformer_blocks_#_attn#_to_out_#
+        transformer_blocks_#_attn#_to_q transformer_blocks_#_attn#_to_v
+        transformer_blocks_#_attn_add_k_proj transformer_blocks_#_attn_add_q_proj
+        transformer_blocks_#_attn_add_v_proj transformer_blocks_#_attn_to_add_out
+        transformer_blocks_#_attn_to_k transformer_blocks_#_attn_to_out_#
+        transformer_blocks_#_attn_to_q transformer_blocks_#_attn_to_v
+        transformer_blocks_#_ff_context_net_# transformer_blocks_#_ff_context_net_#_proj
+        transformer_blocks_#_ff_net_# transformer_blocks_#_ff_net_#_proj
+        transformer_blocks_#_norm#_context_linear transformer_blocks_#_norm#_linear x_embedder_proj
+        y_embedder_mlp_#
     """,
     "sdxl": """
-        add_embedding_linear_# conv_in conv_out down_blocks_#_attentions_#_proj_in
-        down_blocks_#_attentions_#_proj_out
+        add_embedding_linear_# conv_in conv_norm_out conv_out down_blocks_#_attentions_#_norm
+        down_blocks_#_attentions_#_proj_in down_blocks_#_attentions_#_proj_out
         down_blocks_#_attentions_#_transformer_blocks_#_attn#_to_k
         down_blocks_#_attentions_#_transformer_blocks_#_attn#_to_out_#
         down_blocks_#_attentions_#_transformer_blocks_#_attn#_to_q
         down_blocks_#_attentions_#_transformer_blocks_#_attn#_to_v
         down_blocks_#_attentions_#_transformer_blocks_#_ff_net_#
         down_blocks_#_attentions_#_transformer_blocks_#_ff_net_#_proj
-        down_blocks_#_downsamplers_#_conv down_blocks_#_resnets_#_conv#
-        down_blocks_#_resnets_#_conv_shortcut down_blocks_#_resnets_#_time_emb_proj
-        encoder_layers_#_mlp_fc# encoder_layers_#_self_attn_k_proj
+        down_blocks_#_attentions_#_transformer_blocks_#_norm# down_blocks_#_downsamplers_#_conv
+        down_blocks_#_resnets_#_conv# down_blocks_#_resnets_#_conv_shortcut
+        down_blocks_#_resnets_#_norm# down_blocks_#_resnets_#_time_emb_proj
+        encoder_layers_#_layer_norm# encoder_layers_#_mlp_fc# encoder_layers_#_self_attn_k_proj
         encoder_layers_#_self_attn_out_proj encoder_layers_#_self_attn_q_proj
-        encoder_layers_#_self_attn_v_proj input_blocks_#_# input_blocks_#_#_emb_layers_#
-        input_blocks_#_#_in_layers_# input_blocks_#_#_op input_blocks_#_#_out_layers_#
-        input_blocks_#_#_proj_in input_blocks_#_#_proj_out input_blocks_#_#_skip_connection
+        encoder_layers_#_self_attn_v_proj final_layer_norm input_blocks_#_#
+        input_blocks_#_#_emb_layers_# input_blocks_#_#_in_layers_# input_blocks_#_#_norm
+        input_blocks_#_#_op input_blocks_#_#_out_layers_# input_blocks_#_#_proj_in
+        input_blocks_#_#_proj_out input_blocks_#_#_skip_connection
         input_blocks_#_#_transformer_blocks_#_attn#_to_k
         input_blocks_#_#_transformer_blocks_#_attn#_to_out_#
         input_blocks_#_#_transformer_blocks_#_attn#_to_q
         input_blocks_#_#_transformer_blocks_#_attn#_to_v
         input_blocks_#_#_transformer_blocks_#_ff_net_#
-        input_blocks_#_#_transformer_blocks_#_ff_net_#_proj label_emb_#_#
+        input_blocks_#_#_transformer_blocks_#_ff_net_#_proj
+        input_blocks_#_#_transformer_blocks_#_norm# label_emb_#_# mid_block_attentions_#_norm
         mid_block_attentions_#_proj_in mid_block_attentions_#_proj_out
         mid_block_attentions_#_transformer_blocks_#_attn#_to_k
         mid_block_attentions_#_transformer_blocks_#_attn#_to_out_#
         mid_block_attentions_#_transformer_blocks_#_attn#_to_q
         mid_block_attentions_#_transformer_blocks_#_attn#_to_v
         mid_block_attentions_#_transformer_blocks_#_ff_net_#
-        mid_block_attentions_#_transformer_blocks_#_ff_net_#_proj mid_block_resnets_#_conv#
-        mid_block_resnets_#_conv_shortcut mid_block_resnets_#_time_emb_proj
-        middle_block_#_emb_layers_# middle_block_#_in_layers_# middle_block_#_out_layers_#
-        middle_block_#_proj_in middle_block_#_proj_out middle_block_#_skip_connection
+        mid_block_attentions_#_transformer_blocks_#_ff_net_#_proj
+        mid_block_attentions_#_transformer_blocks_#_norm# mid_block_resnets_#_conv#
+        mid_block_resnets_#_conv_shortcut mid_block_resnets_#_norm#
+        mid_block_resnets_#_time_emb_proj middle_block_#_emb_layers_# middle_block_#_in_layers_#
+        middle_block_#_norm middle_block_#_out_layers_# middle_block_#_proj_in
+        middle_block_#_proj_out middle_block_#_skip_connection
         middle_block_#_transformer_blocks_#_attn#_to_k
         middle_block_#_transformer_blocks_#_attn#_to_out_#
         middle_block_#_transformer_blocks_#_attn#_to_q
         middle_block_#_transformer_blocks_#_attn#_to_v middle_block_#_transformer_blocks_#_ff_net_#
-        middle_block_#_transformer_blocks_#_ff_net_#_proj out_# output_blocks_#_#_conv
-        output_blocks_#_#_emb_layers_# output_blocks_#_#_in_layers_# output_blocks_#_#_out_layers_#
-        output_blocks_#_#_proj_in output_blocks_#_#_proj_out output_blocks_#_#_skip_connection
+        middle_block_#_transformer_blocks_#_ff_net_#_proj middle_block_#_transformer_blocks_#_norm#
+        out_# output_blocks_#_#_conv output_blocks_#_#_emb_layers_# output_blocks_#_#_in_layers_#
+        output_blocks_#_#_norm output_blocks_#_#_out_layers_# output_blocks_#_#_proj_in
+        output_blocks_#_#_proj_out output_blocks_#_#_skip_connection
         output_blocks_#_#_transformer_blocks_#_attn#_to_k
         output_blocks_#_#_transformer_blocks_#_attn#_to_out_#
         output_blocks_#_#_transformer_blocks_#_attn#_to_q
         output_blocks_#_#_transformer_blocks_#_attn#_to_v
         output_blocks_#_#_transformer_blocks_#_ff_net_#
-        output_blocks_#_#_transformer_blocks_#_ff_net_#_proj text_model_encoder_layers_#_mlp_fc#
-        text_model_encoder_layers_#_self_attn_k_proj text_model_encoder_layers_#_self_attn_out_proj
-        text_model_encoder_layers_#_self_attn_q_proj text_model_encoder_layers_#_self_attn_v_proj
-        text_projection time_embed_# time_embedding_linear_# up_blocks_#_attentions_#_proj_in
-        up_blocks_#_attentions_#_proj_out up_blocks_#_attentions_#_transformer_blocks_#_attn#_to_k
+        output_blocks_#_#_transformer_blocks_#_ff_net_#_proj
+        output_blocks_#_#_transformer_blocks_#_norm# text_model_encoder_layers_#_layer_norm#
+        text_model_encoder_layers_#_mlp_fc# text_model_encoder_layers_#_self_attn_k_proj
+        text_model_encoder_layers_#_self_attn_out_proj text_model_encoder_layers_#_self_attn_q_proj
+        text_model_encoder_layers_#_self_attn_v_proj text_model_final_layer_norm text_projection
+        time_embed_# time_embedding_linear_# up_blocks_#_attentions_#_norm
+        up_blocks_#_attentions_#_proj_in up_blocks_#_attentions_#_proj_out
+        up_blocks_#_attentions_#_transformer_blocks_#_attn#_to_k
         up_blocks_#_attentions_#_transformer_blocks_#_attn#_to_out_#
         up_blocks_#_attentions_#_transformer_blocks_#_attn#_to_q
         up_blocks_#_attentions_#_transformer_blocks_#_attn#_to_v
         up_blocks_#_attentions_#_transformer_blocks_#_ff_net_#
-        up_blocks_#_attentions_#_transformer_blocks_#_ff_net_#_proj up_blocks_#_resnets_#_conv#
-        up_blocks_#_resnets_#_conv_shortcut up_blocks_#_resnets_#_time_emb_proj
-        up_blocks_#_upsamplers_#_conv
+        up_blocks_#_attentions_#_transformer_blocks_#_ff_net_#_proj
+        up_blocks_#_attentions_#_transformer_blocks_#_norm# up_blocks_#_resnets_#_conv#
+        up_blocks_#_resnets_#_conv_shortcut up_blocks_#_resnets_#_norm#
+        up_blocks_#_resnets_#_time_emb_proj up_blocks_#_upsamplers_#_conv
     """,
     "sdxl_refiner": """
-        add_embedding_linear_# conv_in conv_out down_blocks_#_attentions_#_proj_in
-        down_blocks_#_attentions_#_proj_out
+        add_embedding_linear_# conv_in conv_norm_out conv_out down_blocks_#_attentions_#_norm
+        down_blocks_#_attentions_#_proj_in down_blocks_#_attentions_#_proj_out
         down_blocks_#_attentions_#_transformer_blocks_#_attn#_to_k
         down_blocks_#_attentions_#_transformer_blocks_#_attn#_to_out_#
         down_blocks_#_attentions_#_transformer_blocks_#_attn#_to_q
         down_blocks_#_attentions_#_transformer_blocks_#_attn#_to_v
         down_blocks_#_attentions_#_transformer_blocks_#_ff_net_#
         down_blocks_#_attentions_#_transformer_blocks_#_ff_net_#_proj
-        down_blocks_#_downsamplers_#_conv down_blocks_#_resnets_#_conv#
-        down_blocks_#_resnets_#_conv_shortcut down_blocks_#_resnets_#_time_emb_proj input_blocks_#_#
-        input_blocks_#_#_emb_layers_# input_blocks_#_#_in_layers_# input_blocks_#_#_op
-        input_blocks_#_#_out_layers_# input_blocks_#_#_proj_in input_blocks_#_#_proj_out
-        input_blocks_#_#_skip_connection input_blocks_#_#_transformer_blocks_#_attn#_to_k
+        down_blocks_#_attentions_#_transformer_blocks_#_norm# down_blocks_#_downsamplers_#_conv
+        down_blocks_#_resnets_#_conv# down_blocks_#_resnets_#_conv_shortcut
+        down_blocks_#_resnets_#_norm# down_blocks_#_resnets_#_time_emb_proj input_blocks_#_#
+        input_blocks_#_#_emb_layers_# input_blocks_#_#_in_layers_# input_blocks_#_#_norm
+        input_blocks_#_#_op input_blocks_#_#_out_layers_# input_blocks_#_#_proj_in
+        input_blocks_#_#_proj_out input_blocks_#_#_skip_connection
+        input_blocks_#_#_transformer_blocks_#_attn#_to_k
         input_blocks_#_#_transformer_blocks_#_attn#_to_out_#
         input_blocks_#_#_transformer_blocks_#_attn#_to_q
         input_blocks_#_#_transformer_blocks_#_attn#_to_v
         input_blocks_#_#_transformer_blocks_#_ff_net_#
-        input_blocks_#_#_transformer_blocks_#_ff_net_#_proj label_emb_#_#
+        input_blocks_#_#_transformer_blocks_#_ff_net_#_proj
+        input_blocks_#_#_transformer_blocks_#_norm# label_emb_#_# mid_block_attentions_#_norm
         mid_block_attentions_#_proj_in mid_block_attentions_#_proj_out
         mid_block_attentions_#_transformer_blocks_#_attn#_to_k
         mid_block_attentions_#_transformer_blocks_#_attn#_to_out_#
         mid_block_attentions_#_transformer_blocks_#_attn#_to_q
         mid_block_attentions_#_transformer_blocks_#_attn#_to_v
         mid_block_attentions_#_transformer_blocks_#_ff_net_#
-        mid_block_attentions_#_transformer_blocks_#_ff_net_#_proj mid_block_resnets_#_conv#
-        mid_block_resnets_#_conv_shortcut mid_block_resnets_#_time_emb_proj
-        middle_block_#_emb_layers_# middle_block_#_in_layers_# middle_block_#_out_layers_#
-        middle_block_#_proj_in middle_block_#_proj_out middle_block_#_skip_connection
+        mid_block_attentions_#_transformer_blocks_#_ff_net_#_proj
+        mid_block_attentions_#_transformer_blocks_#_norm# mid_block_resnets_#_conv#
+        mid_block_resnets_#_conv_shortcut mid_block_resnets_#_norm#
+        mid_block_resnets_#_time_emb_proj middle_block_#_emb_layers_# middle_block_#_in_layers_#
+        middle_block_#_norm middle_block_#_out_layers_# middle_block_#_proj_in
+        middle_block_#_proj_out middle_block_#_skip_connection
         middle_block_#_transformer_blocks_#_attn#_to_k
         middle_block_#_transformer_blocks_#_attn#_to_out_#
         middle_block_#_transformer_blocks_#_attn#_to_q
         middle_block_#_transformer_blocks_#_attn#_to_v middle_block_#_transformer_blocks_#_ff_net_#
-        middle_block_#_transformer_blocks_#_ff_net_#_proj out_# output_blocks_#_#_conv
-        output_blocks_#_#_emb_layers_# output_blocks_#_#_in_layers_# output_blocks_#_#_out_layers_#
-        output_blocks_#_#_proj_in output_blocks_#_#_proj_out output_blocks_#_#_skip_connection
+        middle_block_#_transformer_blocks_#_ff_net_#_proj middle_block_#_transformer_blocks_#_norm#
+        out_# output_blocks_#_#_conv output_blocks_#_#_emb_layers_# output_blocks_#_#_in_layers_#
+        output_blocks_#_#_norm output_blocks_#_#_out_layers_# output_blocks_#_#_proj_in
+        output_blocks_#_#_proj_out output_blocks_#_#_skip_connection
         output_blocks_#_#_transformer_blocks_#_attn#_to_k
         output_blocks_#_#_transformer_blocks_#_attn#_to_out_#
         output_blocks_#_#_transformer_blocks_#_attn#_to_q
         output_blocks_#_#_transformer_blocks_#_attn#_to_v
         output_blocks_#_#_transformer_blocks_#_ff_net_#
-        output_blocks_#_#_transformer_blocks_#_ff_net_#_proj text_model_encoder_layers_#_mlp_fc#
-        text_model_encoder_layers_#_self_attn_k_proj text_model_encoder_layers_#_self_attn_out_proj
-        text_model_encoder_layers_#_self_attn_q_proj text_model_encoder_layers_#_self_attn_v_proj
-        text_projection time_embed_# time_embedding_linear_# up_blocks_#_attentions_#_proj_in
-        up_blocks_#_attentions_#_proj_out up_blocks_#_attentions_#_transformer_blocks_#_attn#_to_k
+        output_blocks_#_#_transformer_blocks_#_ff_net_#_proj
+        output_blocks_#_#_transformer_blocks_#_norm# text_model_encoder_layers_#_layer_norm#
+        text_model_encoder_layers_#_mlp_fc# text_model_encoder_layers_#_self_attn_k_proj
+        text_model_encoder_layers_#_self_attn_out_proj text_model_encoder_layers_#_self_attn_q_proj
+        text_model_encoder_layers_#_self_attn_v_proj text_model_final_layer_norm text_projection
+        time_embed_# time_embedding_linear_# up_blocks_#_attentions_#_norm
+        up_blocks_#_attentions_#_proj_in up_blocks_#_attentions_#_proj_out
+        up_blocks_#_attentions_#_transformer_blocks_#_attn#_to_k
         up_blocks_#_attentions_#_transformer_blocks_#_attn#_to_out_#
         up_blocks_#_attentions_#_transformer_blocks_#_attn#_to_q
         up_blocks_#_attentions_#_transformer_blocks_#_attn#_to_v
         up_blocks_#_attentions_#_transformer_blocks_#_ff_net_#
-        up_blocks_#_attentions_#_transformer_blocks_#_ff_net_#_proj up_blocks_#_resnets_#_conv#
-        up_blocks_#_resnets_#_conv_shortcut up_blocks_#_resnets_#_time_emb_proj
-        up_blocks_#_upsamplers_#_conv
+        up_blocks_#_attentions_#_transformer_blocks_#_ff_net_#_proj
+        up_blocks_#_attentions_#_transformer_blocks_#_norm# up_blocks_#_resnets_#_conv#
+        up_blocks_#_resnets_#_conv_shortcut up_blocks_#_resnets_#_norm#
+        up_blocks_#_resnets_#_time_emb_proj up_blocks_#_upsamplers_#_conv
     """,
     "skyreels_v2": """
-        blocks_#_attn#_add_k_proj blocks_#_attn#_add_v_proj blocks_#_attn#_to_k
-        blocks_#_attn#_to_out_# blocks_#_attn#_to_q blocks_#_attn#_to_v blocks_#_cross_attn_k
-        blocks_#_cross_attn_k_img blocks_#_cross_attn_o blocks_#_cross_attn_q blocks_#_cross_attn_v
-        blocks_#_cross_attn_v_img blocks_#_ffn_# blocks_#_ffn_net_# blocks_#_ffn_net_#_proj
-        blocks_#_self_attn_k blocks_#_self_attn_o blocks_#_self_attn_q blocks_#_self_attn_v
+        blocks_#_attn#_add_k_proj blocks_#_attn#_add_v_proj blocks_#_attn#_norm_added_k
+        blocks_#_attn#_norm_k blocks_#_attn#_norm_q blocks_#_attn#_to_k blocks_#_attn#_to_out_#
+        blocks_#_attn#_to_q blocks_#_attn#_to_v blocks_#_cross_attn_k blocks_#_cross_attn_k_img
+        blocks_#_cross_attn_norm_k blocks_#_cross_attn_norm_k_img blocks_#_cross_attn_norm_q
+        blocks_#_cross_attn_o blocks_#_cross_attn_q blocks_#_cross_attn_v blocks_#_cross_attn_v_img
+        blocks_#_ffn_# blocks_#_ffn_net_# blocks_#_ffn_net_#_proj blocks_#_modulation blocks_#_norm#
+        blocks_#_scale_shift_table blocks_#_self_attn_k blocks_#_self_attn_norm_k
+        blocks_#_self_attn_norm_q blocks_#_self_attn_o blocks_#_self_attn_q blocks_#_self_attn_v
         condition_embedder_image_embedder_ff_net_# condition_embedder_image_embedder_ff_net_#_proj
-        condition_embedder_text_embedder_linear_# condition_embedder_time_embedder_linear_#
-        condition_embedder_time_proj fps_projection_# fps_projection_net_# fps_projection_net_#_proj
-        head_head img_emb_proj_# patch_embedding proj_out text_embedding_# time_embedding_#
+        condition_embedder_image_embedder_norm# condition_embedder_text_embedder_linear_#
+        condition_embedder_time_embedder_linear_# condition_embedder_time_proj fps_projection_#
+        fps_projection_net_# fps_projection_net_#_proj head_head head_modulation img_emb_proj_#
+        patch_embedding proj_out scale_shift_table text_embedding_# time_embedding_#
         time_projection_#
     """,
     "stable_cascade": """
@@ -970,40 +1053,46 @@ SKELETONS = {
         down_blocks_#_#_attention_to_q down_blocks_#_#_attention_to_v down_blocks_#_#_channelwise_#
         down_blocks_#_#_depthwise down_blocks_#_#_kv_mapper_# down_blocks_#_#_mapper
         down_blocks_#_#_mapper_crp down_blocks_#_#_mapper_sca down_downscalers_#_# embedding_#
-        text_model_encoder_layers_#_mlp_fc# text_model_encoder_layers_#_self_attn_k_proj
-        text_model_encoder_layers_#_self_attn_out_proj text_model_encoder_layers_#_self_attn_q_proj
-        text_model_encoder_layers_#_self_attn_v_proj text_projection
-        up_blocks_#_#_attention_attn_in_proj up_blocks_#_#_attention_attn_out_proj
-        up_blocks_#_#_attention_to_k up_blocks_#_#_attention_to_out_# up_blocks_#_#_attention_to_q
-        up_blocks_#_#_attention_to_v up_blocks_#_#_channelwise_# up_blocks_#_#_depthwise
-        up_blocks_#_#_kv_mapper_# up_blocks_#_#_mapper up_blocks_#_#_mapper_crp
-        up_blocks_#_#_mapper_sca up_upscalers_#_#
+        text_model_encoder_layers_#_layer_norm# text_model_encoder_layers_#_mlp_fc#
+        text_model_encoder_layers_#_self_attn_k_proj text_model_encoder_layers_#_self_attn_out_proj
+        text_model_encoder_layers_#_self_attn_q_proj text_model_encoder_layers_#_self_attn_v_proj
+        text_model_final_layer_norm text_projection up_blocks_#_#_attention_attn_in_proj
+        up_blocks_#_#_attention_attn_out_proj up_blocks_#_#_attention_to_k
+        up_blocks_#_#_attention_to_out_# up_blocks_#_#_attention_to_q up_blocks_#_#_attention_to_v
+        up_blocks_#_#_channelwise_# up_blocks_#_#_depthwise up_blocks_#_#_kv_mapper_#
+        up_blocks_#_#_mapper up_blocks_#_#_mapper_crp up_blocks_#_#_mapper_sca up_upscalers_#_#
     """,
     "wan": """
-        blocks_#_attn#_add_k_proj blocks_#_attn#_add_v_proj blocks_#_attn#_to_k
-        blocks_#_attn#_to_out_# blocks_#_attn#_to_q blocks_#_attn#_to_v blocks_#_cross_attn_k
-        blocks_#_cross_attn_k_img blocks_#_cross_attn_o blocks_#_cross_attn_q blocks_#_cross_attn_v
-        blocks_#_cross_attn_v_img blocks_#_ffn_# blocks_#_ffn_net_# blocks_#_ffn_net_#_proj
-        blocks_#_self_attn_k blocks_#_self_attn_o blocks_#_self_attn_q blocks_#_self_attn_v
+        blocks_#_attn#_add_k_proj blocks_#_attn#_add_v_proj blocks_#_attn#_norm_added_k
+        blocks_#_attn#_norm_k blocks_#_attn#_norm_q blocks_#_attn#_to_k blocks_#_attn#_to_out_#
+        blocks_#_attn#_to_q blocks_#_attn#_to_v blocks_#_cross_attn_k blocks_#_cross_attn_k_img
+        blocks_#_cross_attn_norm_k blocks_#_cross_attn_norm_k_img blocks_#_cross_attn_norm_q
+        blocks_#_cross_attn_o blocks_#_cross_attn_q blocks_#_cross_attn_v blocks_#_cross_attn_v_img
+        blocks_#_ffn_# blocks_#_ffn_net_# blocks_#_ffn_net_#_proj blocks_#_modulation blocks_#_norm#
+        blocks_#_scale_shift_table blocks_#_self_attn_k blocks_#_self_attn_norm_k
+        blocks_#_self_attn_norm_q blocks_#_self_attn_o blocks_#_self_attn_q blocks_#_self_attn_v
         condition_embedder_image_embedder_ff_net_# condition_embedder_image_embedder_ff_net_#_proj
-        condition_embedder_text_embedder_linear_# condition_embedder_time_embedder_linear_#
-        condition_embedder_time_proj face_adapter_#_to_k face_adapter_#_to_out face_adapter_#_to_q
-        face_adapter_#_to_v face_adapter_fuser_blocks_#_linear#
-        face_adapter_fuser_blocks_#_linear#_kv face_adapter_fuser_blocks_#_linear#_q
-        face_encoder_conv# face_encoder_conv#_conv face_encoder_conv#_local
-        face_encoder_conv#_local_conv face_encoder_out_proj head_head img_emb_proj_#
-        motion_encoder_conv_in motion_encoder_conv_out motion_encoder_dec_direction
-        motion_encoder_enc_fc_# motion_encoder_enc_net_app_convs_#
+        condition_embedder_image_embedder_norm# condition_embedder_text_embedder_linear_#
+        condition_embedder_time_embedder_linear_# condition_embedder_time_proj face_adapter_#_to_k
+        face_adapter_#_to_out face_adapter_#_to_q face_adapter_#_to_v
+        face_adapter_fuser_blocks_#_linear# face_adapter_fuser_blocks_#_linear#_kv
+        face_adapter_fuser_blocks_#_linear#_q face_encoder_conv# face_encoder_conv#_conv
+        face_encoder_conv#_local face_encoder_conv#_local_conv face_encoder_out_proj head_head
+        head_modulation img_emb_proj_# motion_encoder_conv_in motion_encoder_conv_out
+        motion_encoder_dec_direction motion_encoder_enc_fc_# motion_encoder_enc_net_app_convs_#
         motion_encoder_enc_net_app_convs_#_# motion_encoder_enc_net_app_convs_#_conv#_#
         motion_encoder_enc_net_app_convs_#_skip_# motion_encoder_motion_network_#
         motion_encoder_res_blocks_#_conv# motion_encoder_res_blocks_#_conv_skip patch_embedding
-        pose_patch_embedding proj_out text_embedding_# time_embedding_# time_projection_#
-        vace_blocks_#_after_proj vace_blocks_#_attn#_to_k vace_blocks_#_attn#_to_out_#
+        pose_patch_embedding proj_out scale_shift_table text_embedding_# time_embedding_#
+        time_projection_# vace_blocks_#_after_proj vace_blocks_#_attn#_norm_k
+        vace_blocks_#_attn#_norm_q vace_blocks_#_attn#_to_k vace_blocks_#_attn#_to_out_#
         vace_blocks_#_attn#_to_q vace_blocks_#_attn#_to_v vace_blocks_#_before_proj
-        vace_blocks_#_cross_attn_k vace_blocks_#_cross_attn_o vace_blocks_#_cross_attn_q
-        vace_blocks_#_cross_attn_v vace_blocks_#_ffn_# vace_blocks_#_ffn_net_#
-        vace_blocks_#_ffn_net_#_proj vace_blocks_#_proj_in vace_blocks_#_proj_out
-        vace_blocks_#_self_attn_k vace_blocks_#_self_attn_o vace_blocks_#_self_attn_q
+        vace_blocks_#_cross_attn_k vace_blocks_#_cross_attn_norm_k vace_blocks_#_cross_attn_norm_q
+        vace_blocks_#_cross_attn_o vace_blocks_#_cross_attn_q vace_blocks_#_cross_attn_v
+        vace_blocks_#_ffn_# vace_blocks_#_ffn_net_# vace_blocks_#_ffn_net_#_proj
+        vace_blocks_#_modulation vace_blocks_#_norm# vace_blocks_#_proj_in vace_blocks_#_proj_out
+        vace_blocks_#_scale_shift_table vace_blocks_#_self_attn_k vace_blocks_#_self_attn_norm_k
+        vace_blocks_#_self_attn_norm_q vace_blocks_#_self_attn_o vace_blocks_#_self_attn_q
         vace_blocks_#_self_attn_v vace_patch_embedding
     """,
     "wan_animate2": """
@@ -1018,22 +1107,32 @@ SKELETONS = {
     """,
     "z_image": """
         all_final_layer_#-#_adaLN_modulation_# all_final_layer_#-#_linear all_x_embedder_#-#
-        cap_embedder_# context_refiner_#_attention_out context_refiner_#_attention_qkv
-        context_refiner_#_attention_to_k context_refiner_#_attention_to_out_#
-        context_refiner_#_attention_to_q context_refiner_#_attention_to_v
-        context_refiner_#_feed_forward_w# final_layer_adaLN_modulation_# final_layer_linear
-        layers_#_adaLN_modulation_# layers_#_attention_out layers_#_attention_qkv
-        layers_#_attention_to_k layers_#_attention_to_out_# layers_#_attention_to_q
-        layers_#_attention_to_v layers_#_feed_forward_w# layers_#_mlp_down_proj
-        layers_#_mlp_gate_proj layers_#_mlp_up_proj layers_#_self_attn_k_proj
-        layers_#_self_attn_o_proj layers_#_self_attn_q_proj layers_#_self_attn_v_proj
-        noise_refiner_#_adaLN_modulation_# noise_refiner_#_attention_out
-        noise_refiner_#_attention_qkv noise_refiner_#_attention_to_k
-        noise_refiner_#_attention_to_out_# noise_refiner_#_attention_to_q
-        noise_refiner_#_attention_to_v noise_refiner_#_feed_forward_w# siglip_embedder_#
-        siglip_refiner_#_attention_out siglip_refiner_#_attention_qkv
-        siglip_refiner_#_attention_to_k siglip_refiner_#_attention_to_out_#
-        siglip_refiner_#_attention_to_q siglip_refiner_#_attention_to_v
-        siglip_refiner_#_feed_forward_w# t_embedder_mlp_# x_embedder
+        cap_embedder_# context_refiner_#_attention_k_norm context_refiner_#_attention_norm#
+        context_refiner_#_attention_norm_k context_refiner_#_attention_norm_q
+        context_refiner_#_attention_out context_refiner_#_attention_q_norm
+        context_refiner_#_attention_qkv context_refiner_#_attention_to_k
+        context_refiner_#_attention_to_out_# context_refiner_#_attention_to_q
+        context_refiner_#_attention_to_v context_refiner_#_feed_forward_w#
+        context_refiner_#_ffn_norm# final_layer_adaLN_modulation_# final_layer_linear
+        layers_#_adaLN_modulation_# layers_#_attention_k_norm layers_#_attention_norm#
+        layers_#_attention_norm_k layers_#_attention_norm_q layers_#_attention_out
+        layers_#_attention_q_norm layers_#_attention_qkv layers_#_attention_to_k
+        layers_#_attention_to_out_# layers_#_attention_to_q layers_#_attention_to_v
+        layers_#_feed_forward_w# layers_#_ffn_norm# layers_#_mlp_down_proj layers_#_mlp_gate_proj
+        layers_#_mlp_up_proj layers_#_self_attn_k_proj layers_#_self_attn_o_proj
+        layers_#_self_attn_q_proj layers_#_self_attn_v_proj noise_refiner_#_adaLN_modulation_#
+        noise_refiner_#_attention_k_norm noise_refiner_#_attention_norm#
+        noise_refiner_#_attention_norm_k noise_refiner_#_attention_norm_q
+        noise_refiner_#_attention_out noise_refiner_#_attention_q_norm noise_refiner_#_attention_qkv
+        noise_refiner_#_attention_to_k noise_refiner_#_attention_to_out_#
+        noise_refiner_#_attention_to_q noise_refiner_#_attention_to_v
+        noise_refiner_#_feed_forward_w# noise_refiner_#_ffn_norm# siglip_embedder_#
+        siglip_refiner_#_attention_k_norm siglip_refiner_#_attention_norm#
+        siglip_refiner_#_attention_norm_k siglip_refiner_#_attention_norm_q
+        siglip_refiner_#_attention_out siglip_refiner_#_attention_q_norm
+        siglip_refiner_#_attention_qkv siglip_refiner_#_attention_to_k
+        siglip_refiner_#_attention_to_out_# siglip_refiner_#_attention_to_q
+        siglip_refiner_#_attention_to_v siglip_refiner_#_feed_forward_w# siglip_refiner_#_ffn_norm#
+        t_embedder_mlp_# x_embedder
     """,
 }

@@ -13,6 +13,11 @@ _LAYER = ("encoder.layers.{}.self_attn.<q_proj,k_proj,v_proj,out_proj>", "encode
 _FLAT = tuple(Row((f"text_model.{name}",), f"text_model.{name}", model=(name,)) for name in _LAYER)
 _NESTED = (*alike(*(f"text_model.{name}" for name in _LAYER)), *alike("text_projection"))
 
+_NORM = ("encoder.layers.{}.layer_norm<1,2>", "final_layer_norm")
+
+_FLAT_NORMS = tuple(Row((f"text_model.{name}",), f"text_model.{name}", model=(name,)) for name in _NORM)
+_NESTED_NORMS = alike(*(f"text_model.{name}" for name in _NORM))
+
 _DECODER = (
     "layers.{}.self_attn.<q_proj,k_proj,v_proj,o_proj>",
     "layers.{}.mlp.<gate_proj,up_proj,down_proj>",
@@ -28,16 +33,16 @@ def numbered(clip: Component, layers: int) -> Component:
         f"text_model.encoder.layers.{layer}.self_attn.{name}": 1.0
         for layer in range(layers) for name in names
     }
-    return Component(clip.name, clip.written, width=clip.width, walk=walk)
+    return clip.with_walk(walk)
 
 
-CLIP_L = Component("text_encoder", _FLAT, width=768)
+CLIP_L = Component("text_encoder", _FLAT, width=768, norms=_FLAT_NORMS)
 """OpenAI CLIP ViT-L, class CLIPTextModel."""
-CLIP_L_PROJECTED = Component("text_encoder", _NESTED, width=768)
+CLIP_L_PROJECTED = Component("text_encoder", _NESTED, width=768, norms=_NESTED_NORMS)
 """The same, class CLIPTextModelWithProjection."""
-CLIP_H = Component("text_encoder", _FLAT, width=1024)
+CLIP_H = Component("text_encoder", _FLAT, width=1024, norms=_FLAT_NORMS)
 """OpenCLIP ViT-H, class CLIPTextModel."""
-CLIP_G = Component("text_encoder_2", _NESTED, width=1280)
+CLIP_G = Component("text_encoder_2", _NESTED, width=1280, norms=_NESTED_NORMS)
 """OpenCLIP ViT-bigG, class CLIPTextModelWithProjection."""
 T5 = Component("text_encoder_2", alike(
     "encoder.block.{}.layer.0.SelfAttention.<q,k,v,o>",

@@ -7,7 +7,7 @@ block b, layer j is ``output_blocks[3b + j]``, the upsampler being the last chil
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from lora_convert.architectures._vocabulary import Component, Kind, Row, alike, nested, same
 
@@ -22,6 +22,9 @@ _TRANSFORMER = alike(
     "transformer_blocks.{}.<attn1,attn2>.<to_q,to_k,to_v,to_out.0>",
     "transformer_blocks.{}.ff.net.<0.proj,2>",
 )
+
+_RESNET_NORMS = (same("norm1", "in_layers.0"), same("norm2", "out_layers.0"))
+_ATTENTION_NORMS = alike("norm", "transformer_blocks.{}.norm<1,2,3>")
 
 _TOP = (
     same("time_embedding.linear_1", "time_embed.0"),
@@ -45,40 +48,48 @@ def unet(
     `projections` is the kind of ``proj_in`` and ``proj_out``: 1×1 convolutions or linear layers.
     `numbered` says that there are adapters that number its attention layers.
     """
-    return Component("unet", _rows(attention, projections, top), walk=_walk(attention) if numbered else {})
-
-
-def _rows(attention: Sequence[bool], projections: Kind, top: tuple[Row, ...]) -> tuple[Row, ...]:
     attend = (
         same("proj_in", "proj_in", kind=projections),
         *_TRANSFORMER,
         same("proj_out", "proj_out", kind=projections),
     )
-    rows = [*_TOP, *top]
-    blocks = len(attention)
+    rows = (*_TOP, *top, *_blocks(attention, _RESNET, attend), *_samplers(attention))
+    norms = (same("conv_norm_out", "out.0"), *_blocks(attention, _RESNET_NORMS, _ATTENTION_NORMS))
+    return Component("unet", rows, norms=norms, walk=_walk(attention) if numbered else {})
+
+
+def _blocks(
+    attention: Sequence[bool], resnet: tuple[Row, ...], attend: tuple[Row, ...]
+) -> tuple[Row, ...]:
+    """Rows of every residual and every attention block."""
+    rows: list[Row] = []
     for block, attends in enumerate(attention):
         for layer in range(_LAYERS):
             place = f"input_blocks.{1 + 3 * block + layer}"
-            rows += nested(f"down_blocks.{block}.resnets.{layer}", f"{place}.0", _RESNET)
+            rows += nested(f"down_blocks.{block}.resnets.{layer}", f"{place}.0", resnet)
             if attends:
                 rows += nested(f"down_blocks.{block}.attentions.{layer}", f"{place}.1", attend)
-        if block < blocks - 1:
-            rows.append(same(f"down_blocks.{block}.downsamplers.0.conv",
-                             f"input_blocks.{3 * block + 3}.0.op", kind="conv"))
-    rows += nested("mid_block.resnets.0", "middle_block.0", _RESNET)
+    rows += nested("mid_block.resnets.0", "middle_block.0", resnet)
     rows += nested("mid_block.attentions.0", "middle_block.1", attend)
-    rows += nested("mid_block.resnets.1", "middle_block.2", _RESNET)
+    rows += nested("mid_block.resnets.1", "middle_block.2", resnet)
     for block, attends in enumerate(reversed(attention)):
         for layer in range(_LAYERS + 1):
             place = f"output_blocks.{3 * block + layer}"
-            rows += nested(f"up_blocks.{block}.resnets.{layer}", f"{place}.0", _RESNET)
+            rows += nested(f"up_blocks.{block}.resnets.{layer}", f"{place}.0", resnet)
             if attends:
                 rows += nested(f"up_blocks.{block}.attentions.{layer}", f"{place}.1", attend)
-        if block < blocks - 1:
-            child = 2 if attends else 1
-            rows.append(same(f"up_blocks.{block}.upsamplers.0.conv",
-                             f"output_blocks.{3 * block + _LAYERS}.{child}.conv", kind="conv"))
     return tuple(rows)
+
+
+def _samplers(attention: Sequence[bool]) -> Iterator[Row]:
+    """What makes pictures smaller and larger, behind all blocks but the last."""
+    for block in range(len(attention) - 1):
+        yield same(f"down_blocks.{block}.downsamplers.0.conv",
+                   f"input_blocks.{3 * block + 3}.0.op", kind="conv")
+    for block, attends in enumerate([*reversed(attention)][:-1]):
+        child = 2 if attends else 1
+        yield same(f"up_blocks.{block}.upsamplers.0.conv",
+                   f"output_blocks.{3 * block + _LAYERS}.{child}.conv", kind="conv")
 
 
 _NUMBERED = {

@@ -228,13 +228,20 @@ class Component:
 
     def named(self, name: str) -> Component:
         """The same model in another place."""
+        return self._like(name, self.walk)
+
+    def with_walk(self, walk: Mapping[str, float]) -> Component:
+        """The same, its attention layers numbered."""
+        return self._like(self.name, walk)
+
+    def _like(self, name: str, walk: Mapping[str, float]) -> Component:
         return Component(
             name,
             self.written,
             width=self.width,
             slices=self.slices,
             norms=self._written_norms,
-            walk=self.walk,
+            walk=walk,
         )
 
 

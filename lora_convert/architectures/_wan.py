@@ -14,6 +14,12 @@ _BLOCK = (
     same("ffn.net.<0.proj,2>",    "ffn.<0,2>"),
 )
 
+_BLOCK_NORMS = (
+    same("attn<1,2>.norm_<q,k>",  "<self,cross>_attn.norm_<q,k>"),
+    same("norm2",                 "norm3"),
+    same("scale_shift_table",     "modulation"),
+)
+
 BASE = (
     #    diffusers                                       native
     same("patch_embedding",                              "patch_embedding", kind="conv"),
@@ -37,3 +43,16 @@ VACE = (
     same("vace_blocks.{}.proj_<in,out>",                 "vace_blocks.{}.<before,after>_proj"),
 )
 """What VACE has besides."""
+
+BASE_NORMS = (
+    *nested("blocks.{}", "blocks.{}", _BLOCK_NORMS),
+    same("scale_shift_table",                            "head.modulation"),
+)
+"""Normalisations, and the modulation that follows them: a parameter of its own."""
+
+IMAGE_NORMS = (
+    same("condition_embedder.image_embedder.norm<1,2>",  "img_emb.proj.<0,4>"),
+    same("blocks.{}.attn2.norm_added_k",                 "blocks.{}.cross_attn.norm_k_img"),
+)
+
+VACE_NORMS = nested("vace_blocks.{}", "vace_blocks.{}", _BLOCK_NORMS)

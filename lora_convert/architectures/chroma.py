@@ -41,6 +41,13 @@ CHROMA = Architecture(
                     ratio=(1, 1, 1, 4)),
             same(   "single_transformer_blocks.{}.proj_out",           "single_blocks.{}.linear2"),
             same(   "proj_out",                                        "final_layer.linear"),
+        ), norms=(
+            same(   "transformer_blocks.{}.attn.norm_<q,k>",
+                                                         "double_blocks.{}.img_attn.norm.<query,key>_norm"),
+            same(   "transformer_blocks.{}.attn.norm_added_<q,k>",
+                                                         "double_blocks.{}.txt_attn.norm.<query,key>_norm"),
+            same(   "single_transformer_blocks.{}.attn.norm_<q,k>",
+                                                         "single_blocks.{}.norm.<query,key>_norm"),
         )),
         T5.named("text_encoder"),
     ),

@@ -39,6 +39,13 @@ FLUX2 = Architecture(
             same(   "single_transformer_blocks.{}.attn.to_out",          "single_blocks.{}.linear2"),
             same(   "proj_out",                                          "final_layer.linear"),
             swapped("norm_out.linear",                                   "final_layer.adaLN_modulation.1"),
+        ), norms=(
+            same(   "transformer_blocks.{}.attn.norm_<q,k>",
+                                                         "double_blocks.{}.img_attn.norm.<query,key>_norm"),
+            same(   "transformer_blocks.{}.attn.norm_added_<q,k>",
+                                                         "double_blocks.{}.txt_attn.norm.<query,key>_norm"),
+            same(   "single_transformer_blocks.{}.attn.norm_<q,k>",
+                                                         "single_blocks.{}.norm.<query,key>_norm"),
         )),
     ),
     signs=(

@@ -27,6 +27,9 @@ FRAMEPACK = Architecture(
                 "norm_out.linear",
                 "proj_out",
             ),
+        ), norms=alike(
+            "transformer_blocks.{}.attn.<norm_q,norm_k,norm_added_q,norm_added_k>",
+            "single_transformer_blocks.{}.attn.<norm_q,norm_k>",
         )),
     ),
     signs=(

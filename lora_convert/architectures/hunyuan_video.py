@@ -76,6 +76,16 @@ HUNYUAN_VIDEO = Architecture(
             *nested("single_transformer_blocks.{}",           "single_blocks.{}", _SINGLE),
             same(   "proj_out",                               "final_layer.linear"),
             swapped("norm_out.linear",                        "final_layer.adaLN_modulation.1"),
+        ), norms=(
+            same(   "transformer_blocks.{}.attn.norm_<q,k>",
+                                                         "double_blocks.{}.img_attn.norm.<query,key>_norm",
+                    original="double_blocks.{}.img_attn_<q,k>_norm"),
+            same(   "transformer_blocks.{}.attn.norm_added_<q,k>",
+                                                         "double_blocks.{}.txt_attn.norm.<query,key>_norm",
+                    original="double_blocks.{}.txt_attn_<q,k>_norm"),
+            same(   "single_transformer_blocks.{}.attn.norm_<q,k>",
+                                                         "single_blocks.{}.norm.<query,key>_norm",
+                    original="single_blocks.{}.<q,k>_norm"),
         )),
     ),
     signs=(

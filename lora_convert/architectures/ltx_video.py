@@ -28,6 +28,8 @@ LTX_VIDEO = Architecture(
                 "transformer_blocks.{}.ff.net.<0.proj,2>",
                 "proj_out",
             ),
+        ), norms=(
+            same("transformer_blocks.{}.attn<1,2>.norm_<q,k>", "transformer_blocks.{}.attn<1,2>.<q,k>_norm"),
         )),
     ),
     signs=(

@@ -18,6 +18,9 @@ QWEN_IMAGE = Architecture(
             "transformer_blocks.{}.<img_mlp,txt_mlp>.net.<0.proj,2>",
             "norm_out.linear",
             "proj_out",
+        ), norms=alike(
+            "txt_norm",
+            "transformer_blocks.{}.attn.<norm_q,norm_k,norm_added_q,norm_added_k>",
         )),
     ),
     signs=(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lora_convert.architectures._vocabulary import Architecture, Component, same
-from lora_convert.architectures._wan import BASE, IMAGE
+from lora_convert.architectures._wan import BASE, BASE_NORMS, IMAGE, IMAGE_NORMS
 
 SKYREELS_V2 = Architecture(
     name="skyreels_v2",
@@ -14,7 +14,7 @@ SKYREELS_V2 = Architecture(
             *BASE,
             *IMAGE,
             same("fps_projection.net.<0.proj,2>", "fps_projection.<0,2>"),
-        )),
+        ), norms=(*BASE_NORMS, *IMAGE_NORMS)),
     ),
     own=("fps_projection.",),
 )

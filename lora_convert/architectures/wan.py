@@ -15,7 +15,7 @@ from lora_convert.architectures._vocabulary import (
     same,
     width,
 )
-from lora_convert.architectures._wan import BASE, IMAGE, VACE
+from lora_convert.architectures._wan import BASE, BASE_NORMS, IMAGE, IMAGE_NORMS, VACE, VACE_NORMS
 
 _FACE = (
     #      diffusers                         native
@@ -42,7 +42,11 @@ _MOTION = (
     native_only("motion_encoder.dec.direction"),  # Diffusers has it as a parameter without a module
 )
 
-_TRANSFORMER = Component("transformer", (*BASE, *IMAGE, *VACE, *_FACE, *_MOTION))
+_TRANSFORMER = Component(
+    "transformer",
+    (*BASE, *IMAGE, *VACE, *_FACE, *_MOTION),
+    norms=(*BASE_NORMS, *IMAGE_NORMS, *VACE_NORMS),
+)
 
 WAN = Architecture(
     name="wan",

@@ -35,6 +35,9 @@ Z_IMAGE = Architecture(
                 same( "attention.to_out.0",                       "attention.out"),
                 *alike("feed_forward.<w1,w2,w3>"),
             )),
+        ), norms=(
+            same(f"{_BLOCKS}.attention.<norm_q,norm_k>",          f"{_BLOCKS}.attention.<q_norm,k_norm>"),
+            *alike(f"{_BLOCKS}.<attention_norm,ffn_norm><1,2>"),
         )),
         QWEN3,
     ),

@@ -64,6 +64,9 @@ COMFYUI = Format(
     ),
     endings=(
         *DOWN_UP,
+        Ending(
+            "diff", ".diff_m", tail=".modulation"
+        ),  # of who distilled Wan: ComfyUI has no such ending
         Ending("set_weight", ".scale.set_weight"),  # before its models' norms had a weight
         Ending("down", ".lora_A.weight"),
         Ending("up", ".lora_B.weight"),

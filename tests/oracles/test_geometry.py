@@ -14,7 +14,15 @@ pytest.importorskip("transformers")
 
 from diffusers.loaders import single_file_utils  # noqa: E402
 
-from lora_convert.architectures import ARCHITECTURES, Entry, Row, fill, find, find_all  # noqa: E402
+from lora_convert.architectures import (  # noqa: E402
+    ARCHITECTURES,
+    Entry,
+    Row,
+    fill,
+    find,
+    find_all,
+    skeleton,
+)
 from tests.oracles.models import layers, models  # noqa: E402
 
 if TYPE_CHECKING:
@@ -104,8 +112,6 @@ def test_diffusers_converter_agrees_on_every_unet_module(architecture: str) -> N
             native = fill(entry.row.native, entry.wildcards(digits))
             checkpoint[f"model.diffusion_model.{native}.{leaf}"] = torch.full((1,), float(number))
             expected[name] = float(number)
-    for name in ("out.0.weight", "out.0.bias"):  # the few norms that the converter asks for by name
-        checkpoint[f"model.diffusion_model.{name}"] = torch.zeros(1)
     config = {**json.loads(unet.to_json_string()), "class_embed_type": None}
     converted = single_file_utils.convert_ldm_unet_checkpoint(checkpoint, config)
     assert {name: float(converted[name][0]) for name in expected} == expected
@@ -189,8 +195,47 @@ def rows_of_converter(architecture: str, model: nn.Module) -> tuple[dict[str, An
             chunks = whole.split(total // len(row.order))
             for name, own in zip(members, row.chunks, strict=True):
                 expected[f"{name}.{leaf}"] = torch.cat([chunks[chunk] for chunk in own])
+    for name, native, shape in norms_of(architecture, component, model):
+        values = torch.arange(first, first + shape.numel()).reshape(shape)
+        first += shape.numel()
+        expected[name] = values
+        # a norm's weight is a scale in some authors' names
+        for leaf in ("weight", "scale") if name.endswith(".weight") else ():
+            checkpoint[f"{before}{native}.{leaf}"] = values
+        if not name.endswith(".weight"):
+            checkpoint[f"{before}{native}"] = values
     checkpoint.held = frozenset(checkpoint)
     return checkpoint, expected
+
+
+def norms_of(
+    architecture: str, component: str, model: nn.Module
+) -> Iterator[tuple[str, str, torch.Size]]:
+    """Every parameter of a norm that the table has: its name, its native module, its shape."""
+    part = ARCHITECTURES[architecture].component(component)
+    assert part is not None
+    for name, parameter in model.named_parameters():
+        entry, digits = find(ARCHITECTURES[architecture], name.removesuffix(".weight"), component)
+        if entry is not None and entry.row in part.norms:
+            yield (
+                name,
+                fill(entry.row.names("original")[0], entry.wildcards(digits)),
+                parameter.shape,
+            )
+
+
+@pytest.mark.parametrize(("architecture", "component"), PLACES)
+def test_every_norm_is_one_of_the_class(architecture: str, component: str) -> None:
+    part = ARCHITECTURES[architecture].component(component)
+    assert part is not None
+    found = {
+        native
+        for model in models(architecture, component)
+        for _, native, _ in norms_of(architecture, component, model)
+    }
+    wanted = {row.names("original")[0] for row in part.norms}
+    patterns = {name for name in wanted if any(skeleton(name)[0] == skeleton(n)[0] for n in found)}
+    assert patterns == wanted
 
 
 @pytest.mark.parametrize("architecture", CONVERTERS)
