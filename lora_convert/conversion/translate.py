@@ -49,6 +49,11 @@ def translate(
         )
     placed = [(_place(delta, architecture), delta) for delta in adapter.deltas]
     if namespace in AUTHORS:
+        placed = [
+            known
+            for place, delta in placed
+            for known in _without_slices(place, delta, architecture, facts)
+        ]
         deltas = _to_native(placed, namespace, facts)
     else:
         deltas = [
@@ -88,6 +93,17 @@ def _from_row(place: _Place, delta: Delta, namespace: Namespace, facts: Facts) -
         )
         for name, chunks in zip(names, place.row.chunks, strict=True)
     ]
+
+
+def _without_slices(
+    place: _Place, delta: Delta, architecture: Architecture, facts: Facts
+) -> list[tuple[_Place, Delta]]:
+    """The same; of a part that only some tools have a name for, the Diffusers modules it is made of."""
+    component = architecture.component(place.component)
+    if component is None or place.row not in component.slices:
+        return [(place, delta)]
+    parts = _from_row(place, delta, "diffusers", facts)
+    return [(_place(part, architecture), part) for part in parts]
 
 
 def _height(delta: Delta) -> int:
