@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from lora_convert.architectures import find
+from lora_convert.architectures import AUTHORS, find
 from lora_convert.conversion.census import Candidate, Count, counts_of, groups_of
 from lora_convert.conversion.recipes import Reading, Shown
 from lora_convert.conversion.signs import evidence, names_itself
@@ -216,9 +216,22 @@ def _rival(count: Count, header: Header, component: str | None) -> _Rival:
     return _Rival(
         count,
         read,
-        (read, said, *agreed),
+        (read, said, *agreed, _is_usual(count, names)),
         said or names_itself(bound.architecture, shown, agreed),
         frozenset((n.module, n.entry.row.native, n.entry.row.diffusers) for n in names if n.entry),
+    )
+
+
+def _is_usual(count: Count, names: list[Name]) -> bool:
+    """Whether all names are the authors', in a format where an architecture's modules have those.
+
+    Diffusers' names are read there too, but who writes them is another architecture's trainer.
+    """
+    bound = count.spelling
+    return bound.format.namespace_for(bound.name) in AUTHORS and all(
+        name.module in (name.entry.row.native, name.entry.row.original)
+        for name in names
+        if name.entry
     )
 
 

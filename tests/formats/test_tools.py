@@ -290,3 +290,33 @@ def test_lycoris_trains_norms_too(tmp_path: Path) -> None:
     assert (found.architecture, found.unexplained) == ("sd1", ())
     result = lc.convert(str(file), "comfyui", output=str(tmp_path / "out.safetensors"))
     assert "diffusion_model.input_blocks.1.0.in_layers.0.w_norm" in load_file(result.output)
+
+
+def test_a_part_that_xlabs_names_is_written_as_the_whole_module(tmp_path: Path) -> None:
+    """``linear1`` holds q, k and v above the rest, for which XLabs trains nothing."""
+    tensors = {
+        "single_blocks.0.processor.qkv_lora.down.weight": np.ones((2, 3072), "float16"),
+        "single_blocks.0.processor.qkv_lora.up.weight": np.ones((9216, 2), "float16"),
+        "double_blocks.0.processor.qkv_lora1.down.weight": np.ones((2, 3072), "float16"),
+        "double_blocks.0.processor.qkv_lora1.up.weight": np.ones((9216, 2), "float16"),
+    }
+    file = tmp_path / "xlabs.safetensors"
+    save_file(tensors, file)
+    result = lc.convert(str(file), "kohya", output=str(tmp_path / "out.safetensors"))
+    up = load_file(result.output)["lora_unet_single_blocks_0_linear1.lora_up.weight"]
+    assert up.shape == (21504, 2)
+    assert (up[:9216] == 1).all()
+    assert not up[9216:].any()
+
+
+def test_framepack_of_full_depth_is_not_taken_for_hunyuan_video(tmp_path: Path) -> None:
+    """Both have the same blocks in Diffusers' names; the trainer that flattens them names FramePack so."""
+    tensors: dict[str, np.ndarray] = {}
+    for pattern, depth in (("transformer_blocks", 20), ("single_transformer_blocks", 40)):
+        for block in range(depth):
+            name = f"lora_unet_{pattern}_{block}_attn_to_q"
+            tensors[f"{name}.lora_down.weight"] = np.ones((1, 3072), "float16")
+            tensors[f"{name}.lora_up.weight"] = np.ones((3072, 1), "float16")
+    file = tmp_path / "framepack.safetensors"
+    save_file(tensors, file)
+    assert lc.inspect(str(file)).architecture == "framepack"
