@@ -151,7 +151,7 @@ def edited(path: str, edit: Callable[[dict[str, np.ndarray]], dict[str, np.ndarr
 
 def usual_files(folder: Path) -> Iterator[File]:
     """Every algorithm in every format of a few models."""
-    for architecture in (*MODELS, "sd3", "flux2", "sd2"):
+    for architecture in (*MODELS, "sd3", "flux2", "sd2", "flux3", "ideogram4"):
         for algorithm, format_ in spread(
             ALGORITHMS, ("kohya", "comfyui", "lycoris", "kohya", "onetrainer")
         ):
@@ -216,8 +216,9 @@ def odd_files(folder: Path) -> Iterator[File]:
         path = file(f"dora {algorithm}", "kohya", made("sd1", algorithm))
         yield look(edited(path, _with_dora_scale), "sd1")
     yield look(file("weights", "kohya", made("sd1", "weight")), "sd1")
-    path = file("ab", "comfyui", made("z_image"))
-    yield look(edited(path, _called_ab), "z_image")
+    for one in ("z_image", "krea2"):
+        path = file(f"ab {one}", "comfyui", made(one))
+        yield look(edited(path, _called_ab), one)
     path = file("plain", "kohya", made("sdxl"))
     save_file(load_file(path), folder / "plain.safetensors", {"format": "pt"})
     yield look(str(folder / "plain.safetensors"), "sdxl")

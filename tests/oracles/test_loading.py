@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from diffusers.loaders import lora_pipeline
+from safetensors.torch import load_file, save_file
 
 import lora_convert as lc
 from lora_convert.formats import FORMATS
+from tests.laws.synthesis import adapter
 from tests.oracles.acting import (
     Weights,
     adapted_pipeline,
@@ -63,6 +67,80 @@ def test_diffusers_does_what_is_said_of_it(
     [loading] = said.loadings
     assert loading.right == acts_right(loaded, added_by(adapters)), loading
     assert bool(loading.applied) == bool(loaded), loading
+
+
+MIXINS = {
+    "anima": "Anima",
+    "ernie_image": "ErnieImage",
+    "flux2": "Flux2",
+    "flux3": "Flux3",
+    "hidream": "HiDreamImage",
+    "ideogram4": "Ideogram4",
+    "krea2": "Krea2",
+    "ltx2": "LTX2",
+    "ltx_video": "LTXVideo",
+    "minimax_h3": "MiniMaxH3",
+    "qwen_image": "QwenImage",
+    "sd3": "SD3",
+    "skyreels_v2": "SkyReelsV2",
+    "wan": "Wan",
+    "z_image": "ZImage",
+}
+FORMS = ("kohya", "onetrainer", "lycoris", "comfyui", "comfyui A B", "comfyui A B alpha")
+
+
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("architecture", MIXINS)
+def test_diffusers_converts_what_is_said_to_be_right(
+    architecture: str, form: str, whole: bool, tmp_path: Path
+) -> None:
+    format_name = form.partition(" ")[0]
+    made = adapter(architecture, components=("transformer",))
+    if not whole:
+        made = made._replace(modules=tuple(m for m in made.modules if in_block(m.module)))
+    if form == "comfyui A B":
+        made = made._replace(modules=tuple(m._replace(scale=1.0) for m in made.modules))
+    path = tmp_path / "file.safetensors"
+    lc.write_adapter(made, path, to=format_name)
+    if form != format_name:
+        _call_ab(path, alpha=form.endswith("alpha"))
+    [loading] = lc.check(path, application="diffusers", architecture=architecture).loadings
+    assert loading.right == converted_right(architecture, path, made), loading
+
+
+def in_block(name: str) -> bool:
+    return any(part.isdigit() for part in name.split(".")[:2])
+
+
+def _call_ab(path: Path, *, alpha: bool) -> None:
+    tensors = {
+        key.replace("lora_down", "lora_A").replace("lora_up", "lora_B"): tensor
+        for key, tensor in load_file(path).items()
+        if alpha or not key.endswith(".alpha")
+    }
+    save_file(tensors, path, {"format": "pt"})
+
+
+def converted_right(architecture: str, path: Path, made: lc.AdapterArrays) -> bool:
+    """Whether Diffusers' mixin gives every module its change under its own name, and nothing else."""
+    mixin = getattr(lora_pipeline, f"{MIXINS[architecture]}LoraLoaderMixin")
+    try:
+        found = mixin.lora_state_dict(str(path))
+    except Exception:  # noqa: BLE001 - whatever a loader raises, the file was not loaded
+        return False
+    tensors, alphas = found if isinstance(found, tuple) else (found, None)
+    if alphas or len(tensors) != 2 * len(made.modules):
+        return False
+    for module in made.modules:
+        name = f"transformer.{module.module}"
+        down, up = (tensors.get(f"{name}.lora_{side}.weight") for side in "AB")
+        if down is None or up is None:
+            return False
+        change = (up.double().flatten(1) @ down.double().flatten(1)).numpy()
+        if not np.allclose(change, module.weight_change().reshape(change.shape), atol=1e-4):
+            return False
+    return True
 
 
 @pytest.mark.parametrize("scale", SCALES)
