@@ -377,12 +377,14 @@ NUMBERS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "encoder_layers_#_layer_norm#": {
         "flux": ("", "1 2",),
+        "hunyuan_video": ("", "1 2",),
         "sd1": ("", "1 2",),
         "sd2": ("", "1 2",),
         "sdxl": ("", "1 2",),
     },
     "encoder_layers_#_mlp_fc#": {
         "flux": ("", "1 2",),
+        "hunyuan_video": ("", "1 2",),
         "sd1": ("", "1 2",),
         "sd2": ("", "1 2",),
         "sdxl": ("", "1 2",),
@@ -912,6 +914,7 @@ NUMBERS: dict[str, dict[str, tuple[str, ...]]] = {
     "text_model_encoder_layers_#_layer_norm#": {
         "flux": ("", "1 2",),
         "hidream": ("", "1 2",),
+        "hunyuan_video": ("", "1 2",),
         "sd1": ("", "1 2",),
         "sd2": ("", "1 2",),
         "sd3": ("", "1 2",),
@@ -922,6 +925,7 @@ NUMBERS: dict[str, dict[str, tuple[str, ...]]] = {
     "text_model_encoder_layers_#_mlp_fc#": {
         "flux": ("", "1 2",),
         "hidream": ("", "1 2",),
+        "hunyuan_video": ("", "1 2",),
         "sd1": ("", "1 2",),
         "sd2": ("", "1 2",),
         "sd3": ("", "1 2",),

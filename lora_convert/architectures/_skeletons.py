@@ -390,27 +390,35 @@ SKELETONS = {
         double_blocks_#_txt_attn_norm_query_norm double_blocks_#_txt_attn_proj
         double_blocks_#_txt_attn_q_norm double_blocks_#_txt_attn_qkv double_blocks_#_txt_mlp_#
         double_blocks_#_txt_mlp_fc# double_blocks_#_txt_mod_lin double_blocks_#_txt_mod_linear
-        final_layer_adaLN_modulation_# final_layer_linear guidance_in_in_layer guidance_in_mlp_#
-        guidance_in_out_layer img_in_proj norm_out_linear proj_out single_blocks_#_k_norm
-        single_blocks_#_linear# single_blocks_#_modulation_lin single_blocks_#_modulation_linear
+        encoder_layers_#_layer_norm# encoder_layers_#_mlp_fc# encoder_layers_#_self_attn_k_proj
+        encoder_layers_#_self_attn_out_proj encoder_layers_#_self_attn_q_proj
+        encoder_layers_#_self_attn_v_proj final_layer_adaLN_modulation_# final_layer_linear
+        final_layer_norm guidance_in_in_layer guidance_in_mlp_# guidance_in_out_layer img_in_proj
+        layers_#_mlp_down_proj layers_#_mlp_gate_proj layers_#_mlp_up_proj layers_#_self_attn_k_proj
+        layers_#_self_attn_o_proj layers_#_self_attn_q_proj layers_#_self_attn_v_proj
+        norm_out_linear proj_out single_blocks_#_k_norm single_blocks_#_linear#
+        single_blocks_#_modulation_lin single_blocks_#_modulation_linear
         single_blocks_#_norm_key_norm single_blocks_#_norm_query_norm single_blocks_#_q_norm
         single_transformer_blocks_#_attn_norm_k single_transformer_blocks_#_attn_norm_q
         single_transformer_blocks_#_attn_to_k single_transformer_blocks_#_attn_to_q
         single_transformer_blocks_#_attn_to_v single_transformer_blocks_#_norm_linear
-        single_transformer_blocks_#_proj_mlp single_transformer_blocks_#_proj_out time_in_in_layer
-        time_in_mlp_# time_in_out_layer time_text_embed_guidance_embedder_linear_#
-        time_text_embed_text_embedder_linear_# time_text_embed_timestep_embedder_linear_#
-        transformer_blocks_#_attn_add_k_proj transformer_blocks_#_attn_add_q_proj
-        transformer_blocks_#_attn_add_v_proj transformer_blocks_#_attn_norm_added_k
-        transformer_blocks_#_attn_norm_added_q transformer_blocks_#_attn_norm_k
-        transformer_blocks_#_attn_norm_q transformer_blocks_#_attn_to_add_out
-        transformer_blocks_#_attn_to_k transformer_blocks_#_attn_to_out_#
-        transformer_blocks_#_attn_to_q transformer_blocks_#_attn_to_v
-        transformer_blocks_#_ff_context_net_# transformer_blocks_#_ff_context_net_#_proj
-        transformer_blocks_#_ff_net_# transformer_blocks_#_ff_net_#_proj
-        transformer_blocks_#_norm#_context_linear transformer_blocks_#_norm#_linear
-        txt_in_c_embedder_in_layer txt_in_c_embedder_linear_# txt_in_c_embedder_out_layer
-        txt_in_individual_token_refiner_blocks_#_adaLN_modulation_#
+        single_transformer_blocks_#_proj_mlp single_transformer_blocks_#_proj_out
+        text_model_encoder_layers_#_layer_norm# text_model_encoder_layers_#_mlp_fc#
+        text_model_encoder_layers_#_self_attn_k_proj text_model_encoder_layers_#_self_attn_out_proj
+        text_model_encoder_layers_#_self_attn_q_proj text_model_encoder_layers_#_self_attn_v_proj
+        text_model_final_layer_norm time_in_in_layer time_in_mlp_# time_in_out_layer
+        time_text_embed_guidance_embedder_linear_# time_text_embed_text_embedder_linear_#
+        time_text_embed_timestep_embedder_linear_# transformer_blocks_#_attn_add_k_proj
+        transformer_blocks_#_attn_add_q_proj transformer_blocks_#_attn_add_v_proj
+        transformer_blocks_#_attn_norm_added_k transformer_blocks_#_attn_norm_added_q
+        transformer_blocks_#_attn_norm_k transformer_blocks_#_attn_norm_q
+        transformer_blocks_#_attn_to_add_out transformer_blocks_#_attn_to_k
+        transformer_blocks_#_attn_to_out_# transformer_blocks_#_attn_to_q
+        transformer_blocks_#_attn_to_v transformer_blocks_#_ff_context_net_#
+        transformer_blocks_#_ff_context_net_#_proj transformer_blocks_#_ff_net_#
+        transformer_blocks_#_ff_net_#_proj transformer_blocks_#_norm#_context_linear
+        transformer_blocks_#_norm#_linear txt_in_c_embedder_in_layer txt_in_c_embedder_linear_#
+        txt_in_c_embedder_out_layer txt_in_individual_token_refiner_blocks_#_adaLN_modulation_#
         txt_in_individual_token_refiner_blocks_#_mlp_#
         txt_in_individual_token_refiner_blocks_#_mlp_fc#
         txt_in_individual_token_refiner_blocks_#_self_attn_proj

@@ -61,3 +61,5 @@ QWEN3 = Component("text_encoder", alike(*_DECODER))
 """Qwen3, class Qwen3Model."""
 LLAMA = Component("text_encoder", tuple(Row((name,), name, model=(f"model.{name}",)) for name in _DECODER))
 """Llama 3, class LlamaForCausalLM."""
+LLAMA_MODEL = Component("text_encoder", alike(*_DECODER), width=4096)
+"""The same, class LlamaModel."""

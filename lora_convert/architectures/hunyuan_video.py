@@ -6,6 +6,7 @@ diffusion-pipe keep.
 
 from __future__ import annotations
 
+from lora_convert.architectures._text_encoders import CLIP_L, LLAMA_MODEL
 from lora_convert.architectures._vocabulary import (
     Architecture,
     Component,
@@ -87,6 +88,8 @@ HUNYUAN_VIDEO = Architecture(
                                                          "single_blocks.{}.norm.<query,key>_norm",
                     original="single_blocks.{}.<q,k>_norm"),
         )),
+        LLAMA_MODEL,
+        CLIP_L.named("text_encoder_2"),
     ),
     signs=(
         width("transformer_blocks.{}.attn.to_q", 3072),

@@ -69,7 +69,10 @@ DIFFUSERS = Format(
         Ending("down", ".lora_linear_layer.down.weight"),
         Ending("up", ".lora_linear_layer.up.weight"),
     ),
-    unread={"flux": ("text_encoder_2",)},
+    unread={
+        "flux": ("text_encoder_2",),
+        "hunyuan_video": ("text_encoder", "text_encoder_2"),
+    },
     advice={"transformer_2": "load it with load_lora_weights(..., load_into_transformer_2=True)"},
     scale_in="header",
     file_name=lambda stem: "pytorch_lora_weights.safetensors",

@@ -282,6 +282,8 @@ _ENCODERS: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {
     ("sd3", "text_encoder"): (_PROJECTED, CLIP_L),
     ("sd3", "text_encoder_2"): (_PROJECTED, CLIP_G),
     ("sd3", "text_encoder_3"): ("T5EncoderModel", T5),
+    ("hunyuan_video", "text_encoder"): ("LlamaModel", DECODER),
+    ("hunyuan_video", "text_encoder_2"): ("CLIPTextModel", CLIP_L),
     ("flux", "text_encoder"): ("CLIPTextModel", CLIP_L),
     ("flux", "text_encoder_2"): ("T5EncoderModel", T5),
     ("chroma", "text_encoder"): ("T5EncoderModel", T5),
