@@ -19,7 +19,7 @@ def read_at(descriptor: int, size: int, place: int) -> bytes:
     return data
 
 
-def write_at(descriptor: int, data: bytes, place: int) -> None:
+def write_at(descriptor: int, data: bytes | memoryview, place: int) -> None:
     """Write all of `data` from `place`; OSError where writing fails."""
     view = memoryview(data)
     while view:

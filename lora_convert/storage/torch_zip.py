@@ -37,6 +37,21 @@ def read_torch_zip(file: SourceFile, number: int) -> tuple[Header, Checksums]:
 
     `number` is the file's place in its checkpoint.
     """
+    tree, views, checksums = _opened(file, number)
+    return _header(take_apart(tree, file.path), views), checksums
+
+
+def check_torch_zip(file: SourceFile) -> None:
+    """Check a torch file that torch itself is to read: all checksums, all names, all places of tensors.
+
+    CorruptCheckpointError, UnsafePickleError or UnknownFormatError where anything is not as it must be.
+    """
+    _, _, checksums = _opened(file, 0)
+    checksums.check_all()
+
+
+def _opened(file: SourceFile, number: int) -> tuple[object, _Views, Checksums]:
+    """The value of a file's pickle, with tensors as places, which are in their storages."""
     entries = read_entries(file)
     checksums = Checksums(file, entries.values())
     pickle = _pickle(file, entries)
@@ -48,7 +63,7 @@ def read_torch_zip(file: SourceFile, number: int) -> tuple[Header, Checksums]:
     views = _Views(file, number, storages)
     tree, tensors = unpickle(file.read(pickle.start, pickle.size), file.path)
     views.check(tensors)
-    return _header(take_apart(tree, file.path), views), checksums
+    return tree, views, checksums
 
 
 def _pickle(file: SourceFile, entries: Mapping[str, Entry]) -> Entry:

@@ -56,6 +56,8 @@ BY_NAME = {
 """Where modules are imported by name: of this package, from its own tables."""
 OWN_PROCESSES = {"lora_convert/operations/executing.py"}
 """Where processes are begun: of this package, to do its own tasks."""
+OF_TORCH = {"lora_convert/storage/states.py": ["torch.load", "weights_only=True"]}
+"""Where torch unpickles, and that it is not to run anything: states that torch alone can use."""
 
 
 def forbidden(tree: ast.AST) -> Iterator[tuple[int, str]]:
@@ -72,7 +74,7 @@ def forbidden(tree: ast.AST) -> Iterator[tuple[int, str]]:
             case ast.Attribute() | ast.Name():
                 found = [ast.unparse(node)]
             case ast.keyword(arg=str(name)) if name in KEYWORDS:
-                yield node.value.lineno, name
+                yield node.value.lineno, f"{name}={ast.unparse(node.value)}"
                 continue
             case _:
                 continue
@@ -97,7 +99,7 @@ def test_no_module_runs_maps_or_unpickles(path: Path) -> None:
     found = [name for _, name in forbidden(ast.parse(source))]
     if str(path.relative_to(ROOT)) in OWN_PROCESSES:
         found = [name for name in found if not name.startswith("multiprocessing")]
-    assert found == []
+    assert found == OF_TORCH.get(path.relative_to(ROOT).as_posix(), [])
     if "import_module" in source:
         assert str(path.relative_to(ROOT)) in BY_NAME
 
