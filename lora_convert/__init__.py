@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from lora_convert.operations.convert import convert, plan_convert
     from lora_convert.operations.inspect import Inspection, inspect
     from lora_convert.operations.loading import Check, check
+    from lora_convert.operations.loading_checkpoints import LoadReport, load_checkpoint
     from lora_convert.operations.proving import Proof
+    from lora_convert.operations.saving import Saving
+    from lora_convert.operations.saving_checkpoints import save_checkpoint
     from lora_convert.operations.verify import verify
     from lora_convert.operations.writing import ConversionPlan
 
@@ -28,15 +31,19 @@ _HOMES = {
     "Check": "operations.loading",
     "ConversionPlan": "operations.writing",
     "Inspection": "operations.inspect",
+    "LoadReport": "operations.loading_checkpoints",
     "LoraConvertError": "errors",
     "ModuleArrays": "operations.adapters",
     "Proof": "operations.proving",
     "Result": "operations.applying",
+    "Saving": "operations.saving",
     "check": "operations.loading",
     "convert": "operations.convert",
     "inspect": "operations.inspect",
+    "load_checkpoint": "operations.loading_checkpoints",
     "plan_convert": "operations.convert",
     "read_adapter": "operations.adapters",
+    "save_checkpoint": "operations.saving_checkpoints",
     "verify": "operations.verify",
     "write_adapter": "operations.adapters",
 }
@@ -46,16 +53,20 @@ __all__ = [
     "Check",
     "ConversionPlan",
     "Inspection",
+    "LoadReport",
     "LoraConvertError",
     "ModuleArrays",
     "Proof",
     "Result",
+    "Saving",
     "__version__",
     "check",
     "convert",
     "inspect",
+    "load_checkpoint",
     "plan_convert",
     "read_adapter",
+    "save_checkpoint",
     "verify",
     "write_adapter",
 ]

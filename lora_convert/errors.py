@@ -15,6 +15,7 @@
     │   ├── IncompleteModuleError
     │   ├── ShapeError
     │   ├── BaseMismatchError
+    │   ├── ModelMismatchError
     │   └── LossyConversionError              exit 5
     ├── OutputError
     │   ├── DestinationExistsError            exit 5   also FileExistsError
@@ -238,6 +239,29 @@ class BaseMismatchError(ConversionError):
             why="the adapter was trained on another base, or is of another architecture",
             hint="lora-convert inspect shows the adapter's architecture; give the base it was trained on",
         )
+
+
+class ModelMismatchError(ConversionError):
+    """A checkpoint does not fit the model or optimizer that it was to be loaded into; nothing was loaded.
+
+    ``missing`` are names in the model that the checkpoint has not, ``unexpected`` names in the checkpoint
+    that the model has not, ``mismatched`` names of tensors with other shapes.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        missing: Sequence[str] = (),
+        unexpected: Sequence[str] = (),
+        mismatched: Sequence[str] = (),
+        why: str = "",
+        hint: str,
+    ) -> None:
+        self.missing = tuple(missing)
+        self.unexpected = tuple(unexpected)
+        self.mismatched = tuple(mismatched)
+        super().__init__(what, why=why, hint=hint)
 
 
 class LossyConversionError(ConversionError):
