@@ -53,6 +53,12 @@ def test_what_shares_replaces_and_records_is_killed() -> None:
     assert "replace a folder: whole" in told
 
 
+def test_saves_of_training_loops_are_killed() -> None:
+    told = run("save_campaign", "--kills", "24")
+    assert "24 kills at 24 of" in told
+    assert "whole; every next save succeeded" in told
+
+
 def test_batches_are_killed() -> None:
     told = run("batch_campaign", "--kills", "12")
     assert "12 kills at 12 of" in told
