@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import NamedTuple, get_args
 from unittest import mock
 
+import lora_convert
 from generation.markdown import check_all, check_same, page, table
 from lora_convert import errors
 from lora_convert.cli import main
@@ -50,7 +51,9 @@ ATTRIBUTES = {
     "keys": "all keys without a meaning",
     "total": "number of keys in the file",
     "module": "the module",
-    "missing": "roles of the tensors that are not there",
+    "missing": "what is not there: roles of tensors, or names of the model's",
+    "unexpected": "names in the checkpoint that the model has not",
+    "mismatched": "names in the model of tensors that have other shapes",
     "losses": "each loss as a sentence",
     "needed": "bytes that are needed",
     "free": "bytes that are free",
@@ -67,9 +70,12 @@ class Case(NamedTuple):
     """A situation in which an error is raised, on the files of ``tests/docs/workbench.py``."""
 
     command: str
+    """A line of the command, or of Python, where only the library raises it."""
     advice: str
     given: Callable[[], AbstractContextManager[object]] = contextlib.nullcontext
     """What is so meanwhile."""
+    names: Callable[[], dict[str, object]] = dict
+    """What a line of Python speaks of."""
 
 
 def _full_disk() -> AbstractContextManager[object]:
@@ -108,6 +114,15 @@ def _a_training() -> Iterator[None]:
     path.write_text(json.dumps(json.loads(text) | running), encoding="utf-8")
     yield
     path.write_text(text, encoding="utf-8")
+
+
+def _another_model() -> dict[str, object]:
+    """A small model that has nothing of any file's."""
+    from peft import LoraConfig, get_peft_model
+    from torch import nn
+
+    model = get_peft_model(nn.Sequential(nn.Linear(4, 4)), LoraConfig(target_modules=["0"]))
+    return {"model": model}
 
 
 def _unreachable() -> AbstractContextManager[object]:
@@ -170,6 +185,12 @@ CASES = {
         "lora-convert pipeline text-encoders.safetensors --base models/stable-diffusion-v1-5 -o pipeline",
         "The base is what `--base` gives, or `--into` of `merge`, or what the run names. It must have every"
         " component that the adapter changes.",
+    ),
+    "ModelMismatchError": Case(
+        'lc.load_checkpoint("adapter", model)',
+        "Load it into the model it was saved from, with its adapters called the same;"
+        " [`lc.model_from_checkpoint`](../how-to/own-training-loop.md) makes one of the base.",
+        names=_another_model,
     ),
     "LossyConversionError": Case(
         "lora-convert to-kohya no-scale.safetensors --losses refuse",
@@ -271,7 +292,8 @@ def _section(kind: type[errors.LoraConvertError]) -> str:
             )
     if name in CASES:
         case = CASES[name]
-        parts += [f"```text\n$ {case.command}\n{_raised(name, case)}```", case.advice]
+        prompt = "$" if case.command.startswith("lora-convert ") else ">>>"
+        parts += [f"```text\n{prompt} {case.command}\n{_raised(name, case)}```", case.advice]
     return "\n\n".join(parts)
 
 
@@ -307,8 +329,20 @@ def _workbench() -> Iterator[None]:
         yield
 
 
+def _raised_in_python(name: str, case: Case) -> str:
+    """What an error says that only the library raises; stops where that is another error."""
+    try:
+        exec(case.command, {"lc": lora_convert, **case.names()})
+    except errors.LoraConvertError as error:
+        check_same(f"errors of {case.command!r}", {name}, {type(error).__name__})
+        return f"error: {error}\n"
+    raise AssertionError(case.command)
+
+
 def _raised(name: str, case: Case) -> str:
     """What a command says on stderr; stops where it raises another error."""
+    if not case.command.startswith("lora-convert "):
+        return _raised_in_python(name, case)
     printed, told = io.StringIO(), io.StringIO()
     with (
         case.given(),
