@@ -44,7 +44,8 @@ def combine(
     Weights
     multiply weight changes, as everywhere: two LoRAs at 0.5 are half of each.
     """
-    from lora_convert.operations.combine import Combination, plan_combine
+    from lora_convert.operations.combine import plan_combine
+    from lora_convert.operations.summing import Combination
 
     found = _editing.How(**how)
     combination = Combination(method, rank, density, seed)

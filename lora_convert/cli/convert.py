@@ -41,6 +41,13 @@ def _conversion(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--rank", metavar="R", type=click.IntRange(min=1), help="Rank at most, of --as lora."
         ),
+        click.option(
+            "--base",
+            metavar="PATH",
+            type=click.Path(exists=True),
+            help="With --as: the base, one file or a pipeline, on which changes are worked out that need one"
+            " (OFT, IA3, DoRA, PiSSA, …).",
+        ),
         _options.losses,
         _options.scale_from,
         _options.reading,

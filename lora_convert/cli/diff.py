@@ -79,7 +79,9 @@ def _apart(module: ModuleDifference) -> float:
 def _cell(side: Side | None) -> str:
     if side is None:
         return "not there"
-    return f"{side.algorithm} {side.used}/{side.rank}, ‖ΔW‖ {side.norm:.2e}"
+    rank = "" if side.rank is None else f" {side.used}/{side.rank}"
+    norm = "" if side.norm is None else f", ‖ΔW‖ {side.norm:.2e}"
+    return side.algorithm + rank + norm
 
 
 def _short(value: object) -> str:

@@ -14,7 +14,7 @@ from lora_convert.tensors.approximations import Cut
 from lora_convert.tensors.arithmetic import Hadamard, Kronecker, Product
 from lora_convert.tensors.build import cast, reshaped
 from lora_convert.tensors.dtypes import FLOATS, common
-from lora_convert.tensors.expr import Cast, Reshaped, Times
+from lora_convert.tensors.expr import Cast, Reshaped, Times, Zeros
 
 if TYPE_CHECKING:
     from lora_convert.adapter import Adapter, Delta
@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 Recast: TypeAlias = Literal["lora", "full"]
 
 CUT: LossKind = "rank lowered"
+
+ON_A_BASE = (
+    "lora-convert convert FILE --as lora --rank R --base BASE makes a LoRA of it;"
+    " lora-convert merge puts it into a base"
+)
+"""What can be done with what takes the base weight."""
 
 _KEPT = {"lora": ("lora", "dora"), "full": ("full", "norm")}
 """Algorithms that are what is wanted already."""
@@ -35,14 +41,6 @@ class Recasting(NamedTuple):
     to: Recast
     rank: int
     """Of a LoRA, at most."""
-
-
-class Cutting(NamedTuple):
-    """A module whose change is cut to a rank: what it was, and what it becomes."""
-
-    label: str
-    change: Expr
-    cut: Product
 
 
 def recast_all(
@@ -61,23 +59,12 @@ def recast_all(
         else _whole(delta, architecture)
         for delta in adapter.deltas
     )
-    found = adapter._replace(deltas=deltas)
-    lossy = len(cuttings(adapter, found))
-    losses = [Loss(CUT, f"{lossy} modules cut to rank {rank}", lossy)] if lossy else []
-    return found, losses
-
-
-def cuttings(before: Adapter, after: Adapter) -> list[Cutting]:
-    """The modules of which a recasting has left something away."""
-    found = []
-    for old, new in zip(before.deltas, after.deltas, strict=True):
-        if old.algorithm == new.algorithm or "down" not in new.tensors:
-            continue
-        change, near = change_of(old), ALGORITHMS["lora"].algebra.change(factors_of(new))
-        assert isinstance(near, Product)
-        if near.up.shape[1] < bound(change):
-            found.append(Cutting(new.label, change, near))
-    return found
+    cut = sum(
+        new.algorithm != old.algorithm and to == "lora" and rank < bound(change_of(old))
+        for old, new in zip(adapter.deltas, deltas, strict=True)
+    )
+    losses = [Loss(CUT, f"{cut} modules cut to rank {rank}", cut)] if cut else []
+    return adapter._replace(deltas=deltas), losses
 
 
 def change_of(delta: Delta) -> Expr:
@@ -89,9 +76,26 @@ def change_of(delta: Delta) -> Expr:
         raise NotExpressibleError(
             f"{delta.label}: {ALGORITHMS[delta.algorithm].short} has no change of its own",
             why="it multiplies the base weight, and each base gives another change",
-            hint="lora-convert merge puts it into a base, in one file or a component of a pipeline",
+            hint=ON_A_BASE,
         )
     return change
+
+
+def addend(delta: Delta) -> Expr:
+    """ΔW of a delta that is nothing else, from factors in float64: what can be added to other ΔWs.
+
+    NotExpressibleError where the base weight decides what is added.
+    """
+    if "magnitude" in delta.tensors or "reshape" in delta.tensors:
+        what = "enlarges its weight" if "reshape" in delta.tensors else "is a DoRA"
+        raise NotExpressibleError(
+            f"{delta.label}: {what}, and has no change that could be added to others",
+            why="what it adds depends on the base weight",
+            hint=ON_A_BASE,
+        )
+    if delta.tensors.keys() == {"diff_b"}:
+        return Zeros("F64", delta.tensors["diff_b"].shape)
+    return change_of(delta)
 
 
 def bound(expr: Expr) -> int:
@@ -115,7 +119,7 @@ def _low_rank(delta: Delta, rank: int, architecture: Architecture | None) -> Del
             f"{delta.label}: a change of {list(change.shape)} is no matrix, and has no rank",
             hint="--to kohya can hold it as it is",
         )
-    dtype, shape = _dtype(delta), _shape(delta, change, architecture)
+    dtype, shape = _dtype(delta), whole_shape(delta, change, architecture)
     small = min(rank, bound(change))
     up, down = (cast(Cut(change, small, side), dtype) for side in ("up", "down"))
     tensors = {
@@ -134,11 +138,11 @@ def _whole(delta: Delta, architecture: Architecture | None) -> Delta:
         raise NotExpressibleError(
             f"{delta.label}: a DoRA has no change of its own",
             why="its magnitude is that of the changed base weight",
-            hint="lora-convert merge puts it into a base, in one file or a component of a pipeline",
+            hint=ON_A_BASE,
         )
     change, dtype = change_of(delta), _dtype(delta)
     parts = ALGORITHMS[delta.algorithm].algebra.parts(factors_of(delta))
-    tensors = {"diff": cast(reshaped(change, _shape(delta, change, architecture)), dtype)}
+    tensors = {"diff": cast(reshaped(change, whole_shape(delta, change, architecture)), dtype)}
     if "bias" in parts:
         tensors["diff_b"] = cast(parts["bias"], dtype)
     return delta._replace(
@@ -150,7 +154,7 @@ def _dtype(delta: Delta) -> str:
     return common(t.dtype for t in delta.tensors.values() if t.dtype in FLOATS)
 
 
-def _shape(delta: Delta, change: Expr, architecture: Architecture | None) -> Shape:
+def whole_shape(delta: Delta, change: Expr, architecture: Architecture | None) -> Shape:
     """ΔW's shape, with inputs and kernel of a convolution apart.
 
     Where factors hold them as one number, a multiple of nine is a 3×3 kernel: the pointwise convolutions of

@@ -22,7 +22,7 @@ UNKNOWN_COMPONENT = "transformer"
 
 _WRAPPERS = ("_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.")
 _BASE_LEAVES = frozenset({"weight", "bias", "position_ids"})
-_ADAPTER_WORDS = ("lora_", "hada_", "lokr_", "oft_", "boft_", "ia3_", "vera_", "modules_to_save")
+ADAPTER_WORDS = ("lora_", "hada_", "lokr_", "oft_", "boft_", "ia3_", "vera_", "modules_to_save")
 _LONGEST_ENDING = 6
 
 
@@ -201,7 +201,7 @@ class Spelling:
     def is_base(self, key: str) -> bool:
         """Whether `key` can be a frozen weight of a wrapped model."""
         leaf = key.rpartition(".")[2]
-        return leaf in _BASE_LEAVES and not any(word in key for word in _ADAPTER_WORDS)
+        return leaf in _BASE_LEAVES and not any(word in key for word in ADAPTER_WORDS)
 
     def spell(
         self,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from lora_convert.adapter import Scale
-from lora_convert.algorithms import Factors
-from lora_convert.algorithms.lora import rank, without_mid
-from lora_convert.errors import NotExpressibleError
+from lora_convert.algorithms import ALGORITHMS, factors_of
+from lora_convert.algorithms.lora import without_mid
+from lora_convert.conversion.recast import bound, change_of, whole_shape
 from lora_convert.tensors.approximations import Cut
 from lora_convert.tensors.arithmetic import Product
 from lora_convert.tensors.build import cast, reshaped, times
@@ -17,45 +17,82 @@ from lora_convert.tensors.expr import Cast, Reshaped
 
 if TYPE_CHECKING:
     from lora_convert.adapter import Adapter, Delta
+    from lora_convert.architectures import Architecture
     from lora_convert.tensors.evaluate import Read
     from lora_convert.tensors.expr import Expr
 
+_BESIDE = ("bias", "diff_b", "magnitude")
+"""Roles that stay beside other factors."""
 
-def product_of(delta: Delta, doing: str) -> Product:
-    """A delta's ``up · down`` without its scale; a Tucker core is contracted into ``down``.
 
-    NotExpressibleError, which says what was being done, where the algorithm has no such factors.
+class Change(NamedTuple):
+    """What a delta adds, as an expression: of a DoRA, before the rescaling."""
+
+    of: Expr
+    """A matrix, or one with a kernel; a LoRA's ``up · down`` without its scale."""
+    strength: float
+    """How many times it is added."""
+
+    @property
+    def rank(self) -> int:
+        """The largest that it can have."""
+        return self.of.up.shape[1] if isinstance(self.of, Product) else bound(self.of)
+
+
+def change_in(delta: Delta) -> Change | None:
+    """A delta's change; None where it has no rank: of biases and norms.
+
+    NotExpressibleError where there is none without the base weight.
     """
-    if not {"up", "down"} <= delta.tensors.keys():
-        raise NotExpressibleError(
-            f"{delta.label}: {delta.algorithm} has no low-rank factors, and cannot be {doing}",
-            hint="only LoRA and DoRA can",
-        )
-    tensors = without_mid(Factors(delta.tensors, delta.scale)).tensors
-    return Product(tensors["up"], tensors["down"], 1.0)
+    if {"up", "down"} <= delta.tensors.keys():
+        tensors = without_mid(factors_of(delta)).tensors
+        return Change(Product(tensors["up"], tensors["down"], 1.0), delta.scale.value)
+    if delta.tensors.keys() == {"diff_b"}:
+        return None
+    found = change_of(delta)
+    return Change(found, 1.0) if len(found.shape) > 1 else None
 
 
 def ranks_of(adapter: Adapter) -> dict[str, int]:
-    """Number of modules by rank, for JSON."""
-    counts = Counter(rank(delta.tensors) for delta in adapter.deltas)
+    """Number of modules by rank, for JSON; of those that have one."""
+    ranks = (ALGORITHMS[delta.algorithm].rank(delta.tensors) for delta in adapter.deltas)
+    counts = Counter(rank for rank in ranks if rank)
     return {str(size): counts[size] for size in sorted(counts)}
 
 
-def resized(delta: Delta, product: Product, size: int, alpha: float | None = None) -> Delta:
-    """A delta of a rank, nearest to ``scale · product``; the same one where it has no more already."""
-    if alpha is None and size >= rank(delta.tensors):
+def resized(
+    delta: Delta,
+    change: Change,
+    size: int,
+    architecture: Architecture | None,
+    alpha: float | None = None,
+) -> Delta:
+    """A LoRA of a rank, nearest to a delta's change; the same one where it has no more already."""
+    is_lora = isinstance(change.of, Product)
+    if alpha is None and is_lora and size >= change.rank:
         return delta
-    scale = Scale(delta.scale.alpha_at(size), size) if alpha is None else Scale(alpha, size)
+    scale = Scale(size, size) if alpha is None else Scale(alpha, size)
+    if alpha is None and is_lora:
+        scale = Scale(delta.scale.alpha_at(size), size)
     # where the scale stays, factors do not depend on it
-    times_ = 1.0 if alpha is None else delta.scale.value / scale.value
+    exactly = change.strength / scale.value if scale.value != change.strength else 1.0
     beside = {
-        role: cast(times(tensor, times_), tensor.dtype) if role == "bias" else tensor
-        for role, tensor in delta.tensors.items()
-        if role not in {"up", "down", "mid"}
+        role: cast(times(t, delta.scale.value / scale.value), t.dtype) if role == "bias" else t
+        for role, t in delta.tensors.items()
+        if role in _BESIDE
     }
-    of = Product(product.up, product.down, product.factor * times_)
-    dtype = common(delta.tensors[role].dtype for role in ("up", "down"))
-    return delta._replace(tensors={**cut(of, size, dtype), **beside}, scale=scale)
+    of, shape = change.of, whole_shape(delta, change.of, architecture)
+    if isinstance(of, Product):
+        of = Product(of.up, of.down, of.factor * exactly)
+    else:
+        of = reshaped(times(of, exactly), shape)
+    dtype = common(tensor.dtype for role, tensor in delta.tensors.items() if role not in _BESIDE)
+    return delta._replace(
+        algorithm="dora" if "magnitude" in beside else "lora",
+        tensors={**cut(of, size, dtype), **beside},
+        scale=scale,
+        settings={},
+    )
 
 
 def cut(of: Expr, size: int, dtype: str, seed: int | None = None) -> dict[str, Expr]:
@@ -66,12 +103,18 @@ def cut(of: Expr, size: int, dtype: str, seed: int | None = None) -> dict[str, E
     return {"down": cast(down, dtype), "up": cast(up, dtype)}
 
 
-def lost(adapter: Adapter, read: Read) -> dict[str, dict[str, float]]:
-    """How much of each ΔW that was cut is lost, for JSON; what has been written is not computed again."""
+def errors_of(adapter: Adapter, read: Read) -> dict[str, float]:
+    """‖ΔW − kept‖ / ‖ΔW‖ of each module that was cut; what has been written is not computed again."""
     from lora_convert.tensors.cutting import remainder
 
-    cuts = {delta.label: _cut_in(delta.tensors["up"]) for delta in adapter.deltas}
-    return {"errors": {label: remainder(found, read) for label, found in cuts.items() if found}}
+    ups = {delta.label: delta.tensors.get("up") for delta in adapter.deltas}
+    cuts = {label: _cut_in(up) for label, up in ups.items() if up is not None}
+    return {label: remainder(found, read) for label, found in cuts.items() if found}
+
+
+def measured_errors(adapter: Adapter, read: Read) -> dict[str, dict[str, float]]:
+    """The same for JSON."""
+    return {"errors": errors_of(adapter, read)}
 
 
 def _cut_in(up: Expr) -> Cut | None:

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any, get_args
 
 from lora_convert.architectures import ARCHITECTURES
-from lora_convert.conversion.recast import CUT, Recast, Recasting, cuttings, recast_all
+from lora_convert.conversion.recast import CUT, Recast, Recasting, recast_all
 from lora_convert.errors import OptionError
 from lora_convert.formats import Format, written
 from lora_convert.operations.destination import destination_of
-from lora_convert.operations.opening import Opened, open_adapter
+from lora_convert.operations.opening import open_adapter
 from lora_convert.operations.reading import read_adapter_of
 from lora_convert.operations.writing import Origin, check_options, plan_adapter
 
 if TYPE_CHECKING:
-    from lora_convert.adapter import Adapter
     from lora_convert.applications import Application
     from lora_convert.operations.applying import Result
+    from lora_convert.operations.destination import Destination
+    from lora_convert.operations.reading import Found
     from lora_convert.operations.writing import ConversionPlan
     from lora_convert.planning import LossPolicy
+    from lora_convert.storage.checkpoint import Checkpoint
+    from lora_convert.storage.joined import Joined
 
 
 def plan_convert(
@@ -37,6 +41,7 @@ def plan_convert(
     architecture: str | None = None,
     recast: Recast | None = None,
     rank: int | None = None,
+    base: str | None = None,
 ) -> ConversionPlan:
     """Work out, from names, shapes and scalars, the files that format `to` would hold.
 
@@ -44,9 +49,11 @@ def plan_convert(
     wrong is among the losses. `source` is a file or a folder. `dtype` is ``fp32``, ``fp16``, ``bf16`` or
     ``keep``, the default. With `losses` ``refuse``, a plan that loses anything is a LossyConversionError.
     `recast` writes changes of other algorithms as ``lora`` of at most `rank`, the nearest there is, or
-    ``full``, as they are. The plan holds its source open: use it in a ``with``, or close it.
+    ``full``, as they are; those that need a
+    base weight as they act on `base`, one file or a pipeline. The plan holds its source open: use it in a
+    ``with``, or close it.
     """
-    recasting = _recasting(recast, rank)
+    recasting = _recasting(recast, rank, base)
     reader = _reader(application)
     usual = to or (reader.usual_format if reader else "")
     format_ = check_options(usual, dtype, losses)
@@ -57,19 +64,26 @@ def plan_convert(
         own_name=None if format_.folder else format_.file_name,
     )
     place = None if output is None else os.fspath(output)
-    try:
-        with opened.naming():
-            if reader and not to:
-                from lora_convert.operations.recognising import check_recognised
+    with ExitStack() as closing, opened.naming():
+        closing.callback(opened.checkpoint.close)
+        if reader and not to:
+            from lora_convert.operations.recognising import check_recognised
 
-                check_recognised(opened)
-                format_ = written()[reader.format_for(opened.detection.architecture)]
-            return _planned(
-                opened, format_, reader, place, dtype, losses, scale_from, adapter, recasting
-            )
-    except BaseException:
-        opened.checkpoint.close()
-        raise
+            check_recognised(opened)
+            format_ = written()[reader.format_for(opened.detection.architecture)]
+        found = read_adapter_of(opened, wanted=adapter, scale_from=scale_from, to=format_)
+        checkpoint: Checkpoint | Joined = opened.checkpoint
+        if base is not None:
+            from lora_convert.operations.grounding import on_base
+
+            found, checkpoint = on_base(opened, found, base, closing)
+        detection = opened.detection
+        origin = Origin(checkpoint, detection.format, detection.architecture)
+        goal = destination_of(opened, format_, place)
+        plan = _planned(origin, found, goal, format_, reader, dtype, losses, recasting)
+        closing.pop_all()
+        return plan
+    raise AssertionError  # the stack swallows nothing
 
 
 def _reader(name: str | None) -> Application | None:
@@ -80,8 +94,11 @@ def _reader(name: str | None) -> Application | None:
     return application_of(name)
 
 
-def _recasting(to: Recast | None, rank: int | None) -> Recasting | None:
+def _recasting(to: Recast | None, rank: int | None, base: str | None) -> Recasting | None:
     if to is None:
+        if base is not None:
+            why = "on it changes are worked out that are written as --as says"
+            raise OptionError("base", base, why=why, hint="add --as lora --rank R, or --as full")
         if rank is not None:
             raise OptionError("rank", rank, why="it is that of --as lora", hint="add --as lora")
         return None
@@ -94,28 +111,25 @@ def _recasting(to: Recast | None, rank: int | None) -> Recasting | None:
 
 
 def _planned(
-    opened: Opened,
+    origin: Origin,
+    found: Found,
+    destination: Destination,
     format_: Format,
     reader: Application | None,
-    output: str | None,
     dtype: str | None,
     policy: LossPolicy,
-    scale_from: str | None,
-    wanted: str | None,
     recasting: Recasting | None,
 ) -> ConversionPlan:
-    found = read_adapter_of(opened, wanted=wanted, scale_from=scale_from, to=format_)
-    detection = opened.detection
-    architecture = ARCHITECTURES[detection.architecture] if detection.architecture else None
+    architecture = ARCHITECTURES[origin.architecture] if origin.architecture else None
     # before parts are taken and fused: a LoRA's can always be
     carried, cut = (
         recast_all(found.adapter, recasting, architecture) if recasting else (found.adapter, [])
     )
     plan = plan_adapter(
-        Origin(opened.checkpoint, detection.format, detection.architecture),
+        origin,
         carried,
         format_,
-        destination_of(opened, format_, output),
+        destination,
         dtype=dtype,
         losses=policy,
         known_losses=(*found.losses, *cut),
@@ -123,25 +137,25 @@ def _planned(
     )
     plan.notes = (*found.notes, *plan.notes)
     if recasting:
-        plan.measured = partial(_measured, plan, found.adapter)
+        from lora_convert.operations.approximating import ranks_of
+
+        plan.fields = {"ranks": ranks_of(carried)}
+        plan.measured = partial(_measured, plan)
     return plan
 
 
-def _measured(plan: ConversionPlan, before: Adapter) -> dict[str, Any]:
+def _measured(plan: ConversionPlan) -> dict[str, Any]:
     """How far the changes that were cut to a rank are from what they were; losses, with the largest."""
-    from lora_convert.tensors.norms import difference
+    from lora_convert.operations.approximating import errors_of
 
-    errors = {
-        one.label: difference(one.change, one.cut, plan.origin.checkpoint.read)
-        for one in cuttings(before, plan.adapter)
-    }
+    errors = errors_of(plan.adapter, plan.origin.checkpoint.read)
     worst = max(errors, key=errors.__getitem__, default="")
     lost = f"; up to {100 * errors[worst]:.2g} % of a change is lost, in {worst}" if errors else ""
     losses = [
         loss._replace(detail=loss.detail + lost) if loss.kind == CUT else loss
         for loss in plan.losses
     ]
-    return {"lost": errors, "losses": [loss._asdict() for loss in losses]}
+    return {"errors": errors, "losses": [loss._asdict() for loss in losses]}
 
 
 def convert(
@@ -160,6 +174,7 @@ def convert(
     architecture: str | None = None,
     recast: Recast | None = None,
     rank: int | None = None,
+    base: str | None = None,
 ) -> Result:
     """Plan a conversion and apply it; see plan_convert for the arguments."""
     with plan_convert(
@@ -175,5 +190,6 @@ def convert(
         architecture=architecture,
         recast=recast,
         rank=rank,
+        base=base,
     ) as plan:
         return plan.apply(force=force, verify=verify)

@@ -5,20 +5,20 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack
 from functools import partial
-from math import sqrt
+from math import prod, sqrt
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lora_convert.algorithms.lora import rank
+from lora_convert.algorithms import ALGORITHMS, factors_of
 from lora_convert.architectures import ARCHITECTURES
+from lora_convert.conversion.recast import change_of
 from lora_convert.conversion.translate import translate
-from lora_convert.operations.approximating import product_of
+from lora_convert.operations.approximating import Change
 from lora_convert.operations.comparing import compare
 from lora_convert.operations.editing import AS_TOLD
 from lora_convert.operations.proving import Proof, proof_of
 from lora_convert.operations.reading import read_adapter_of
 from lora_convert.storage.joined import Joined
 from lora_convert.storage.probe import ByteFacts
-from lora_convert.tensors.arithmetic import Product
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from lora_convert.operations.opening import Opened
     from lora_convert.operations.reading import Found, Reading
     from lora_convert.tensors.evaluate import Read
+    from lora_convert.tensors.expr import Expr
 
 _ENERGY = 0.99
 """Share of ‖ΔW‖² that decides how much of a rank is used."""
@@ -36,12 +37,13 @@ class Side(NamedTuple):
     """A module of one of the two."""
 
     algorithm: str
-    rank: int
-    used: int
-    """The lowest rank that has 99 % of ‖ΔW‖²."""
+    rank: int | None
+    """The largest that ΔW can have; None where that is any."""
+    used: int | None
+    """The lowest rank that has 99 % of ‖ΔW‖²; None where ΔW can have any."""
     scale: float
-    norm: float
-    """‖ΔW‖, Frobenius, scale included; of a DoRA before the rescaling."""
+    norm: float | None
+    """‖ΔW‖, Frobenius, scale included; of a DoRA before the rescaling; None where it needs the base."""
 
 
 class ModuleDifference(NamedTuple):
@@ -54,7 +56,7 @@ class ModuleDifference(NamedTuple):
     distance: float | None
     """‖ΔW₁ − ΔW₂‖ / ‖ΔW₁‖, and what else acts likewise, as `verify` has it; None where one is missing."""
     cosine: float | None
-    """Of the angle between both ΔWs: 1 where only their strengths differ."""
+    """Of the angle between both ΔWs: 1 where only their strengths differ; None where one has none."""
 
     def as_json(self) -> dict[str, Any]:
         """The documented fields."""
@@ -89,7 +91,10 @@ def diff(
     *,
     reading: Reading = AS_TOLD,
 ) -> AdapterDifference:
-    """Compare two files or folders of any formats, module by module; factors are read, ΔW is never built."""
+    """Compare two files or folders of any formats, module by module.
+
+    Of LoRAs ΔW is never built; of other algorithms a block of rows at a time.
+    """
     with ExitStack() as closing:
         opened = [reading.opened(os.fspath(path), closing) for path in (first, second)]
         joined = Joined(*(one.checkpoint for one in opened))
@@ -122,37 +127,47 @@ def _module(
     label: str, one: Delta | None, other: Delta | None, relative: float, read: Read
 ) -> ModuleDifference:
     sides = [_side(delta, read) if delta else None for delta in (one, other)]
-    if not (one and other and sides[0] and sides[1]):
+    if not (one and other):
         return ModuleDifference(label, sides[0], sides[1], None, None)
     return ModuleDifference(
         label,
         sides[0],
         sides[1],
         None if relative == float("inf") else relative,
-        _cosine(_product(one), _product(other), read),
+        _cosine(_change(one), _change(other), read),
     )
 
 
-def _product(delta: Delta) -> Product:
-    found = product_of(delta, "compared")
-    return Product(found.up, found.down, delta.scale.value)
+def _change(delta: Delta) -> Expr | None:
+    """ΔW, from factors in float64; None where it takes the base weight."""
+    algebra = ALGORITHMS[delta.algorithm].algebra
+    return change_of(delta) if algebra.change(factors_of(delta)) is not None else None
 
 
 def _side(delta: Delta, read: Read) -> Side:
     import numpy
 
     from lora_convert.tensors.cutting import singular_values
-
-    energy = numpy.cumsum(numpy.square(singular_values(_product(delta), read)))
-    used = int(numpy.searchsorted(energy, _ENERGY * energy[-1])) + 1 if energy[-1] else 0
-    value = delta.scale.value
-    return Side(delta.algorithm, rank(delta.tensors), used, value, sqrt(float(energy[-1])))
-
-
-def _cosine(one: Product, other: Product, read: Read) -> float | None:
     from lora_convert.tensors.norms import inner_product
 
-    if (one.up.shape[0], one.down.shape[1]) != (other.up.shape[0], other.down.shape[1]):
+    change, value = _change(delta), delta.scale.value
+    if change is None:
+        return Side(delta.algorithm, None, None, value, None)
+    if not ALGORITHMS[delta.algorithm].ranks:
+        norm = sqrt(max(inner_product(change, change, read), 0.0))
+        return Side(delta.algorithm, None, None, value, norm)
+    energy = numpy.cumsum(numpy.square(singular_values(change, read)))
+    used = int(numpy.searchsorted(energy, _ENERGY * energy[-1])) + 1 if energy[-1] else 0
+    most = Change(change, 1.0).rank
+    return Side(delta.algorithm, most, used, value, sqrt(float(energy[-1])))
+
+
+def _cosine(one: Expr | None, other: Expr | None, read: Read) -> float | None:
+    from lora_convert.tensors.norms import inner_product
+
+    if one is None or other is None:
+        return None
+    if one.shape[0] != other.shape[0] or prod(one.shape) != prod(other.shape):
         return None
     norms = inner_product(one, one, read) * inner_product(other, other, read)
     if norms <= 0:

@@ -23,6 +23,7 @@ from lora_convert.storage.probe import ByteFacts
 
 if TYPE_CHECKING:
     from lora_convert.adapter import Adapter
+    from lora_convert.architectures import Architecture
     from lora_convert.formats import Format
     from lora_convert.operations.destination import Destination
     from lora_convert.operations.opening import Opened
@@ -69,6 +70,7 @@ class Bench(NamedTuple):
     size_of: Callable[[Adapter], int]
     """Bytes that an adapter takes as it is to be written."""
     in_diffusers_names: Callable[[Adapter], Adapter]
+    architecture: Architecture | None
 
 
 def plan_edit(
@@ -120,7 +122,9 @@ def plan_edit(
         if len({delta.namespace for adapter in adapters for delta in adapter.deltas}) > 1:
             adapters = tuple(map(in_diffusers_names, adapters))
         with opened[0].naming():
-            bench = Bench(adapters, tuple(sources), joined.read, size_of, in_diffusers_names)
+            bench = Bench(
+                adapters, tuple(sources), joined.read, size_of, in_diffusers_names, architecture
+            )
             edited = edit(bench)
             supposed = tuple(loss for one in found for loss in one.losses)
             known = (*supposed, *edited.losses)

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from lora_convert.errors import OptionError
 from lora_convert.formats import FORMATS
 from lora_convert.operations.addresses import run_at
-from lora_convert.operations.combine import Combination, plan_combine
+from lora_convert.operations.combine import plan_combine
 from lora_convert.operations.editing import AS_IT_WAS, AS_TOLD, destination_beside
 from lora_convert.operations.merging import Added
+from lora_convert.operations.summing import Combination
 
 if TYPE_CHECKING:
     from lora_convert.operations.editing import Writing

@@ -19,14 +19,13 @@ from lora_convert.errors import (
     UnknownArchitectureError,
 )
 from lora_convert.formats import COMPONENTS
-from lora_convert.operations.approximating import cut, lost, ranks_of
+from lora_convert.operations.approximating import cut, measured_errors, ranks_of
 from lora_convert.operations.editing import AS_IT_WAS, destination_beside
-from lora_convert.operations.merging import weights_at
+from lora_convert.operations.merging import components_at
 from lora_convert.operations.writing import Origin, check_options, plan_adapter
 from lora_convert.planning import Loss
 from lora_convert.storage.checkpoint import Checkpoint
 from lora_convert.storage.joined import Joined, moved
-from lora_convert.storage.pipelines import is_pipeline, read_pipeline
 from lora_convert.storage.probe import ByteFacts
 from lora_convert.tensors.arithmetic import Sum
 from lora_convert.tensors.build import cast, times
@@ -137,7 +136,7 @@ def plan_extract(
         )
         alike = sum(difference.alike for difference in found)
         plan.fields = {"base": paths[1], "unchanged": alike, "ranks": ranks_of(adapter)}
-        plan.measured = partial(lost, adapter, joined.read)
+        plan.measured = partial(measured_errors, adapter, joined.read)
         if alike:
             plan.notes = (f"{alike} modules are the base's, and have no LoRA", *plan.notes)
         closing.pop_all()
@@ -158,7 +157,7 @@ def _pairs(
     paths: tuple[str, str], how: Extraction, checkpoints: list[Checkpoint], closing: ExitStack
 ) -> tuple[str, list[_Pair]]:
     """The architecture, and the weights of both by component, opened."""
-    tuned, base = (_components(path) for path in paths)
+    tuned, base = (components_at(path) for path in paths)
     lacking = [name for name in tuned if name not in base]
     if len(tuned) > 1 and lacking:
         raise BaseMismatchError(paths[1], lacking)
@@ -190,16 +189,6 @@ def _pairs(
 
 _MAIN = ("unet", "transformer")
 """Components that say which architecture it is."""
-
-
-def _components(path: str) -> dict[str, WeightFiles]:
-    """Files of weights by component; under an empty name where there is but one, whatever it holds."""
-    if not is_pipeline(path):
-        return {"": weights_at(path)}
-    parts = read_pipeline(path).components
-    return {
-        name: part.weights for name, part in parts.items() if part.weights and name in COMPONENTS
-    }
 
 
 def _opened(files: WeightFiles, checkpoints: list[Checkpoint], closing: ExitStack) -> Checkpoint:

@@ -13,6 +13,7 @@ from lora_convert.architectures import ARCHITECTURES, SINGLE_FILES
 from lora_convert.conversion.merge import keys_of_pipeline, merge
 from lora_convert.conversion.translate import translate
 from lora_convert.errors import BaseMismatchError, DestinationExistsError, OptionError
+from lora_convert.formats import COMPONENTS
 from lora_convert.operations.pieces import Options
 from lora_convert.operations.reading import (
     Reading,
@@ -27,6 +28,7 @@ from lora_convert.storage.flushing import Flushing
 from lora_convert.storage.folders import WeightFiles, ranked_weights, weight_files
 from lora_convert.storage.joined import Joined
 from lora_convert.storage.parents import made_folder
+from lora_convert.storage.pipelines import is_pipeline, read_pipeline
 from lora_convert.storage.probe import ByteFacts
 from lora_convert.storage.writer import check_written, same_as_file, write_tensor_file
 
@@ -156,7 +158,7 @@ def plan_merge(
                     one, wanted=reading.adapter, scale_from=reading.scale_from, first_file=first
                 )
                 told = (*found.told, *notes_on_effect(found.adapter, joined.read))
-                deltas, keys = _spelled(one, found.adapter, tensors, facts, into)
+                deltas, keys = spelled(one, found.adapter, tensors, facts, into)
                 merged = merge(tensors, deltas, keys, strength=added.strength, where=into)
             tensors, first = merged.tensors, first + len(one.checkpoint.files)
             changed |= merged.changed
@@ -193,7 +195,17 @@ def weights_at(into: str) -> WeightFiles:
     return weight_files(into)
 
 
-def _spelled(
+def components_at(path: str) -> dict[str, WeightFiles]:
+    """Files of weights by component; under an empty name where there is but one, whatever it holds."""
+    if not is_pipeline(path):
+        return {"": weights_at(path)}
+    parts = read_pipeline(path).components
+    return {
+        name: part.weights for name, part in parts.items() if part.weights and name in COMPONENTS
+    }
+
+
+def spelled(
     opened: Opened, adapter: Adapter, tensors: dict[str, Expr], facts: Facts, into: str
 ) -> tuple[tuple[Delta, ...], Keys]:
     """The deltas as the base spells its modules, and how its names begin."""

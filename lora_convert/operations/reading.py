@@ -38,6 +38,8 @@ class Found(NamedTuple):
     """What was supposed."""
     notes: tuple[str, ...]
     """What was left out, where scales came from."""
+    changed_by: str = ""
+    """The initialisation that changed the base, where one did."""
 
     @property
     def told(self) -> tuple[str, ...]:
@@ -82,14 +84,15 @@ def read_adapter_of(
     )
     scales = scale_sources(opened, gathered, scale_from)
     found = read(opened.checkpoint.header, opened.detection, gathered, scales)
-    supposed = [*scale_losses(found), *(base_loss(kind, found) for kind in base_changes(scales))]
+    changed = base_changes(scales)
+    supposed = [*scale_losses(found), *(base_loss(kind, found) for kind in changed)]
     beside = found._replace(base=0) if base_counts else found
     notes = [
         *notes_on_reading(opened, beside, wanted),
         *notes_on_alphas(gathered),
         *notes_on_scales(found, scales),
     ]
-    return Found(found, tuple(supposed), tuple(notes))
+    return Found(found, tuple(supposed), tuple(notes), next(iter(changed), ""))
 
 
 def notes_on_effect(adapter: Adapter, read_range: Callable[[Range], bytes]) -> list[str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from lora_convert.algorithms import ALGORITHMS, FOREIGN
 from lora_convert.architectures import ARCHITECTURES
+from lora_convert.conversion.spelling import ADAPTER_WORDS
 from lora_convert.errors import (
     UnexplainedKeysError,
     UnknownArchitectureError,
@@ -39,7 +40,10 @@ def check_recognised(opened: Opened, format_: Format | None = None) -> None:
             checkpoint.path,
             detection.unexplained,
             len(keys),
-            why=_mixed(detection) or _too_many(detection) or _nearest(detection),
+            why=_mixed(detection)
+            or _too_many(detection)
+            or _saved_whole(detection)
+            or _nearest(detection),
         )
     if format_ is None:
         return
@@ -79,6 +83,14 @@ def _too_many(detection: Detection) -> str:
     parts = ARCHITECTURES[detection.architecture].components
     listed = " and ".join(f"{len(part.walk)} of its {part.name}" for part in parts)
     return f"modules are numbered, and the order is known of {listed} alone"
+
+
+def _saved_whole(detection: Detection) -> str:
+    """That what is left are whole weights: PEFT saves modules_to_save without a word of their own."""
+    ends, words = (".weight", ".bias"), ADAPTER_WORDS
+    plain = (k.endswith(ends) and not any(w in k for w in words) for k in detection.unexplained)
+    found = FOREIGN["modules_to_save"]
+    return f"they may be {found.title}: {found.why}; {found.hint}" if all(plain) else ""
 
 
 def _nearest(detection: Detection) -> str:

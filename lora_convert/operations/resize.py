@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 from collections import Counter
 from functools import partial
-from math import isfinite, sqrt
-from typing import TYPE_CHECKING
+from math import isfinite, prod, sqrt
+from typing import TYPE_CHECKING, NamedTuple
 
-from lora_convert.algorithms.lora import rank
 from lora_convert.errors import OptionError
-from lora_convert.operations.approximating import product_of, ranks_of, resized
+from lora_convert.operations.approximating import change_in, ranks_of, resized
 from lora_convert.operations.editing import AS_IT_WAS, AS_TOLD, Bench, Edited, plan_edit
 from lora_convert.operations.resizing import Limits, ranks
 from lora_convert.planning import Loss
@@ -18,12 +17,12 @@ from lora_convert.planning import Loss
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lora_convert.adapter import Adapter
+    from lora_convert.adapter import Adapter, Delta
+    from lora_convert.operations.approximating import Change
     from lora_convert.operations.editing import Writing
     from lora_convert.operations.reading import Reading
     from lora_convert.operations.writing import ConversionPlan
     from lora_convert.tensors.evaluate import Array
-    from lora_convert.tensors.expr import Expr
 
 
 _SHOWN = 3
@@ -40,9 +39,11 @@ def plan_resize(
 ) -> ConversionPlan:
     """Work out the adapter in `source` with lower ranks; a module that has no more stays as it is.
 
+    What is lowered is a LoRA then, whatever it was; biases and norms have no rank.
+
     Ranks, shapes and errors are known from the singular values, which are computed here: from the factors,
     a module at a time. Every module keeps its scale; `alpha` is stored instead where it is given. Raises
-    OptionError for limits that cannot be, NotExpressibleError for modules without low-rank factors.
+    OptionError for limits that cannot be, NotExpressibleError for modules without a change of their own.
     """
     limits.check()
     if alpha is not None and not (isfinite(alpha) and alpha):
@@ -51,43 +52,54 @@ def plan_resize(
     return plan_edit([os.fspath(source)], edit, "resized", reading, writing)
 
 
+class _Module(NamedTuple):
+    """A delta whose rank can be lowered."""
+
+    delta: Delta
+    change: Change
+    values: Array
+    """Singular values of the change, without its strength."""
+
+    @property
+    def cost(self) -> int:
+        """Elements that one more rank takes."""
+        return self.change.of.shape[0] + prod(self.change.of.shape[1:])
+
+
 def _resized(bench: Bench, *, limits: Limits, alpha: float | None) -> Edited:
     from lora_convert.tensors.cutting import singular_values
 
     (adapter,) = bench.adapters
-    products = [product_of(delta, "resized") for delta in adapter.deltas]
-    spectra = [singular_values(product, bench.read) for product in products]
-    effective = [
-        values * abs(delta.scale.value)
-        for values, delta in zip(spectra, adapter.deltas, strict=True)
+    modules = [
+        _Module(delta, change, singular_values(change.of, bench.read))
+        for delta in adapter.deltas
+        if (change := change_in(delta))
     ]
-    costs = [p.up.shape[0] + p.down.shape[1] * _kernel(p.down) for p in products]
+
+    def lowered(sizes: Sequence[int]) -> dict[str, Delta]:
+        pairs = zip(modules, sizes, strict=True)
+        return {
+            one.delta.label: resized(one.delta, one.change, size, bench.architecture, alpha)
+            for one, size in pairs
+        }
 
     def made(sizes: Sequence[int]) -> Adapter:
-        triples = zip(adapter.deltas, products, sizes, strict=True)
-        return adapter._replace(
-            deltas=tuple(resized(delta, product, size, alpha) for delta, product, size in triples)
-        )
+        new = lowered(sizes)
+        return adapter._replace(deltas=tuple(new.get(one.label, one) for one in adapter.deltas))
 
-    sizes = ranks(effective, costs, limits, lambda sizes: bench.size_of(made(sizes)))
-    found = made(sizes)
-    errors = {
-        delta.label: _error(values, rank(new.tensors))
-        for delta, new, values in zip(adapter.deltas, found.deltas, spectra, strict=True)
-    }
-    pairs = zip(adapter.deltas, found.deltas, strict=True)
-    changed = Counter((rank(old.tensors), rank(new.tensors)) for old, new in pairs if old != new)
+    spectra = [one.values * abs(one.change.strength) for one in modules]
+    sizes = ranks(spectra, [m.cost for m in modules], limits, lambda at: bench.size_of(made(at)))
+    pairs = [*zip(modules, sizes, strict=True)]
+    fallen = Counter((one.change.rank, size) for one, size in pairs if size < one.change.rank)
     return Edited(
-        found,
-        losses=_losses(changed),
+        made(sizes),
+        losses=_losses(fallen),
         notes=_notes(adapter),
-        fields={"ranks": ranks_of(found), "errors": errors},
+        fields={
+            "ranks": ranks_of(made(sizes)),
+            "errors": {one.delta.label: _error(one.values, size) for one, size in pairs},
+        },
     )
-
-
-def _kernel(down: Expr) -> int:
-    height, width = (*down.shape[2:], 1, 1)[:2]
-    return height * width
 
 
 def _error(values: Array, size: int) -> float:

@@ -135,6 +135,8 @@ def plan_adapter(
 
     What `reader` would get wrong of them is a loss too.
     """
+    if losses != "allow":
+        _refuse_of_another_base(known_losses)
     name = origin.architecture
     architecture = ARCHITECTURES[name] if name else None
     target = spelling(format_.name, name)
@@ -164,3 +166,15 @@ def plan_adapter(
     plan = Plan(files, destination.folder)
     shown = found if losses != "allow" else ()
     return ConversionPlan(origin, adapter, target, destination, plan, shown, notes)
+
+
+def _refuse_of_another_base(losses: tuple[Loss, ...]) -> None:
+    """Refuse an adapter that belongs to a base that is nowhere but in the memory of its training."""
+    changed = next((loss for loss in losses if loss.kind == "changed base"), None)
+    if changed:
+        raise NotExpressibleError(
+            changed.detail,
+            why="on the base as it is published it acts otherwise",
+            hint="lora-convert convert FILE --as lora --rank R --base BASE makes a LoRA for that base;"
+            " --losses allow writes it as it is",
+        )

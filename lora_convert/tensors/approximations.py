@@ -68,3 +68,19 @@ class Dropped:
     @property
     def shape(self) -> Shape:
         return self.of.shape
+
+
+@dataclass(frozen=True)
+class Spanned:
+    """What of a matrix lies in the span of its first columns, in float64: ``Q · Qᵀ · W``."""
+
+    of: Expr
+    columns: int
+
+    @property
+    def dtype(self) -> str:
+        return "F64"
+
+    @property
+    def shape(self) -> Shape:
+        return self.of.shape

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from lora_convert.tensors import arithmetic as a
-from lora_convert.tensors.approximations import Cut, Dropped, Elected
+from lora_convert.tensors.approximations import Cut, Dropped, Elected, Spanned
 from lora_convert.tensors.turning import Turned
 
 if TYPE_CHECKING:
@@ -70,6 +70,10 @@ def computed(expr: Expr, read: Read) -> Array:
             from lora_convert.tensors.cutting import factor_of
 
             return factor_of(expr, read).astype(exact, copy=False)
+        case Spanned(of, columns):
+            whole = values(of).astype(exact, copy=False)
+            basis = numpy.linalg.qr(whole[:, :columns])[0]
+            return numpy.asarray(basis @ (basis.T @ whole))
         case Elected() | Dropped():
             from lora_convert.tensors.pruning import pruned
 

@@ -78,12 +78,33 @@ def _remainder(of: Expr, rank: int, seed: int | None, read: Read) -> float:
     return sqrt(missing / whole) if missing > _ROUNDING * whole else 0.0
 
 
-def singular_values(product: Product, read: Read) -> Array:
-    """All of a product's that can be other than zero, falling, in float64."""
+def singular_values(of: Expr, read: Read) -> Array:
+    """All of a matrix's that can be other than zero, falling, in float64."""
     import numpy
 
-    sides = (_matrix(product.up, read) * product.factor, _matrix(product.down, read).T)
-    left, right = (numpy.asarray(numpy.linalg.qr(side, mode="r")) for side in sides)
+    match of:
+        case Cast(inner, "F64") if not isinstance(inner, Product):
+            return singular_values(inner, read)
+        case Reshaped(inner, shape) if inner.shape[0] == shape[0]:
+            return singular_values(inner, read)
+        case Times(inner, factor):
+            return singular_values(inner, read) * abs(factor)
+        case Kronecker(outer, inner):
+            both = (singular_values(part, read) for part in (outer, inner))
+            return -numpy.sort(-numpy.multiply.outer(*both), axis=None)
+        case Hadamard(Product() as first, Product() as second) if _is_low(first, second):
+            return _values_of_product(*_product_of(first, second, read))
+        case Product(up, down, factor):
+            return _values_of_product(_matrix(up, read) * factor, _matrix(down, read))
+        case _:
+            squares = numpy.linalg.eigvalsh(_Matrix(of, read).gram())[::-1]
+            return numpy.sqrt(numpy.maximum(squares, 0.0))
+
+
+def _values_of_product(up: Array, down: Array) -> Array:
+    import numpy
+
+    left, right = (numpy.asarray(numpy.linalg.qr(side, mode="r")) for side in (up, down.T))
     return numpy.asarray(numpy.linalg.svd(left @ right.T, compute_uv=False))
 
 
@@ -179,6 +200,18 @@ class _Matrix:
             part = evaluate(rows(self._of, start, stop), self._read)
             yield slice(start, stop), part.astype("float64")
 
+    def gram(self) -> Array:
+        """The smaller of both Gram matrices."""
+        import numpy
+
+        if self.height < self.width:
+            whole = numpy.concatenate([block for _, block in self.blocks()])
+            return numpy.asarray(whole @ whole.T)
+        total = numpy.zeros((self.width, self.width))
+        for _, block in self.blocks():
+            total += block.T @ block
+        return total
+
 
 def _of_matrix(matrix: _Matrix, rank: int) -> Decomposed:
     """By the eigenvectors of the smaller Gram matrix."""
@@ -190,9 +223,7 @@ def _of_matrix(matrix: _Matrix, rank: int) -> Decomposed:
         values, vectors = _roots(gram, rank)
         right = _over(vectors.T @ whole, values[:, None])
         return Decomposed(vectors, values, right, sqrt(numpy.trace(gram)))
-    gram = numpy.zeros((matrix.width, matrix.width))
-    for _, block in matrix.blocks():
-        gram += block.T @ block
+    gram = matrix.gram()
     values, vectors = _roots(gram, rank)
     left = numpy.concatenate([block @ vectors for _, block in matrix.blocks()])
     return Decomposed(_over(left, values), values, vectors.T, sqrt(numpy.trace(gram)))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from lora_convert.errors import NotExpressibleError
-from lora_convert.tensors.approximations import Cut, Dropped, Elected
+from lora_convert.tensors.approximations import Cut, Dropped, Elected, Spanned
 from lora_convert.tensors.arithmetic import (
     Directed,
     Embedded,
@@ -127,7 +127,7 @@ def computed_blocks(expr: Expr, read: Read) -> Iterator[bytes]:
 def _is_whole(expr: Expr) -> bool:
     """Whether rows of an expression cannot be computed without computing the others."""
     match expr:
-        case Strided() | Cut() | Embedded() | Elected() | Dropped():
+        case Strided() | Cut() | Embedded() | Elected() | Dropped() | Spanned():
             return True
         case Directed() | Turned() if not expr.by_row:
             return True

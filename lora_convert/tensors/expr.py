@@ -13,7 +13,7 @@ from lora_convert.tensors.dtypes import common
 from lora_convert.tensors.source import Source, Strided
 
 if TYPE_CHECKING:
-    from lora_convert.tensors.approximations import Cut, Dropped, Elected
+    from lora_convert.tensors.approximations import Cut, Dropped, Elected, Spanned
     from lora_convert.tensors.arithmetic import (
         Contracted,
         Directed,
@@ -171,7 +171,7 @@ class Held:
 Expr: TypeAlias = (
     "Source | Rows | Columns | Stack | Padded | Zeros | Times | Reshaped | Cast | Scalar | Held | Strided"
     " | Contracted | Product | Sum | Directed | Transposed | Hadamard | Kronecker | Shifted | Gained"
-    " | Turned | Embedded | Cut | Mixed | Elected | Dropped"
+    " | Turned | Embedded | Cut | Mixed | Elected | Dropped | Spanned"
 )
 
 Stored: TypeAlias = Source | Strided | Held

@@ -165,10 +165,16 @@ def finite_and_zero(expr: Expr, read: Read) -> tuple[bool, bool]:
     return finite, zero
 
 
-def inner_product(one: Product, other: Product, read: Read) -> float:
-    """⟨one, other⟩ of two products of one shape, Frobenius: from matrices of the size of their ranks."""
+def inner_product(one: Expr, other: Expr, read: Read) -> float:
+    """⟨one, other⟩ of two tensors of as many rows and elements, Frobenius.
+
+    Of two products from matrices of the size of their ranks, of others a block of rows at a time.
+    """
     import numpy
 
+    if not (isinstance(one, Product) and isinstance(other, Product)):
+        pairs = _pairs(_flat(one), _flat(other), read, _BLOCK)
+        return sum(float(numpy.vdot(first, second)) for first, second in pairs)
     ups = _whole(_flat(one.up), read).T @ _whole(_flat(other.up), read)
     downs = _whole(_flat(one.down), read) @ _whole(_flat(other.down), read).T
     return float(numpy.vdot(ups, downs)) * one.factor * other.factor

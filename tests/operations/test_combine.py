@@ -12,9 +12,10 @@ from peft.utils.merge_utils import ties
 
 import lora_convert as lc
 from lora_convert.errors import AmbiguousCheckpointError, NotExpressibleError, OptionError
-from lora_convert.operations.combine import Combination, plan_combine
+from lora_convert.operations.combine import plan_combine
 from lora_convert.operations.editing import Writing
 from lora_convert.operations.merging import Added
+from lora_convert.operations.summing import Combination
 from tests.laws.synthesis import adapter, changes, largest_difference
 
 
@@ -141,7 +142,7 @@ def test_modules_that_one_alone_has_are_kept(tmp_path: Path) -> None:
 def test_what_cannot_be_combined(tmp_path: Path) -> None:
     plain, dora = (written(tmp_path, name, adapter("sd1", name)) for name in ("lora", "dora"))
     flux = written(tmp_path, "flux", adapter("flux"))
-    with pytest.raises(NotExpressibleError, match="dora"):
+    with pytest.raises(NotExpressibleError, match="DoRA"):
         plan_combine([Added(plain, 1.0), Added(dora, 1.0)], Combination())
     with pytest.raises(AmbiguousCheckpointError, match="different architectures"):
         plan_combine([Added(plain, 1.0), Added(flux, 1.0)], Combination())
