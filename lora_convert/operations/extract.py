@@ -32,8 +32,10 @@ from lora_convert.tensors.build import cast, times
 from lora_convert.tensors.dtypes import FLOATS, common, holds_exactly
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from lora_convert.conversion.whole import Place
+    from lora_convert.formats import Format
     from lora_convert.operations.editing import Writing
     from lora_convert.operations.writing import ConversionPlan
     from lora_convert.storage.folders import WeightFiles
@@ -82,7 +84,7 @@ class _Difference(NamedTuple):
 
     deltas: list[Delta]
     others: list[str]
-    """Tensors that no LoRA can change."""
+    """Tensors that nothing in the format can change."""
     alike: int
     """Modules whose weights are the base's."""
 
@@ -95,6 +97,9 @@ def plan_extract(
     writing: Writing = AS_IT_WAS,
 ) -> ConversionPlan:
     """Work out the LoRA of a rank that is nearest to `tuned` minus `base`, module by module.
+
+    Biases of its modules are in it as they differ, where the format holds them. Norms, embeddings and the
+    like are losses.
 
     Both are checkpoints in one file in their authors' names, weights of a component, or pipelines. Which
     weights differ is read here; what is nearest is computed when the plan is applied, a module at a time.
@@ -109,7 +114,7 @@ def plan_extract(
         architecture, pairs = _pairs(paths, how, checkpoints, closing)
         joined = Joined(*checkpoints)
         facts = ByteFacts(joined.read)
-        found = [_difference(pair, paths[1], how, facts) for pair in pairs]
+        found = [_difference(pair, paths[1], how, format_, facts) for pair in pairs]
         deltas = tuple(
             delta
             for pair, difference in zip(pairs, found, strict=True)
@@ -132,7 +137,7 @@ def plan_extract(
             destination_beside(paths[0], "lora", format_, writing.output),
             dtype=writing.dtype,
             losses=writing.losses,
-            known_losses=_losses(len(deltas), how.rank, others),
+            known_losses=_losses(deltas, how.rank, others, format_),
         )
         alike = sum(difference.alike for difference in found)
         plan.fields = {"base": paths[1], "unchanged": alike, "ranks": ranks_of(adapter)}
@@ -144,11 +149,14 @@ def plan_extract(
     raise AssertionError  # the stack swallows nothing
 
 
-def _losses(modules: int, rank: int, others: list[str]) -> tuple[Loss, ...]:
+def _losses(
+    deltas: Sequence[Delta], rank: int, others: list[str], format_: Format
+) -> tuple[Loss, ...]:
+    modules = sum("up" in delta.tensors for delta in deltas)
     losses = [Loss("rank lowered", f"{modules} modules to {rank} at most", modules)]
     if others:
         shown = ", ".join(others[:_SHOWN]) + (", …" if len(others) > _SHOWN else "")
-        detail = f"{len(others)} tensors that no LoRA can change differ too: {shown}"
+        detail = f"{len(others)} tensors that {format_.title} cannot change differ too: {shown}"
         losses.append(Loss("not low-rank", detail, len(others)))
     return tuple(losses)
 
@@ -197,35 +205,53 @@ def _opened(files: WeightFiles, checkpoints: list[Checkpoint], closing: ExitStac
     return checkpoint
 
 
-def _difference(pair: _Pair, base: str, how: Extraction, facts: ByteFacts) -> _Difference:
-    missing = [name for name in pair.found.places if name not in pair.base]
+def _difference(
+    pair: _Pair, base: str, how: Extraction, format_: Format, facts: ByteFacts
+) -> _Difference:
+    places = pair.found.places
+    missing = [name for name in places if name not in pair.base]
     if missing:
         raise BaseMismatchError(base, missing)
-    found = _Difference([], [], 0)
+    lowered: dict[str, Delta] = {}
+    biases: dict[str, Expr] = {}
+    others = []
     alike = 0
     for name, tuned in pair.tuned.items():
         other = pair.base.get(name)
         if other is None or tuned.dtype not in FLOATS or other.dtype not in FLOATS:
             continue
-        place = pair.found.places.get(name)
+        place, weight = places.get(name), f"{name.removesuffix('.bias')}.weight"
         if tuned.shape != other.shape:
             raise ShapeError(name, f"is {list(tuned.shape)}, and {list(other.shape)} in {base}")
         if _same(tuned, other, facts):
             alike += place is not None
-        elif place is None or len(tuned.shape) < 2:
-            found.others.append(name)
+        elif place is not None and len(tuned.shape) > 1:
+            lowered[name] = _delta(place, "lora", *_factors(tuned, other, how))
+        elif name.endswith(".bias") and weight in places:
+            biases[weight] = _change(tuned, other)
         else:
-            found.deltas.append(
-                Delta(
-                    place.component,
-                    place.module,
-                    place.namespace,
-                    "lora",
-                    *_factors(tuned, other, how),
-                    "option",
-                )
-            )
-    return found._replace(alike=alike)
+            others.append(name)
+    beside = format_.holds("lora", "diff_b") or format_.holds("lora", "bias")
+    for weight, change in biases.items():
+        diff_b = {"diff_b": cast(change, pair.tuned[weight].dtype)}
+        if weight in lowered and beside:
+            delta = lowered[weight]
+            lowered[weight] = delta._replace(tensors={**delta.tensors, **diff_b})
+        elif weight not in lowered and format_.holds("full", "diff_b"):
+            lowered[weight] = _delta(places[weight], "full", diff_b, Scale(1.0, 1.0))
+        else:
+            others.append(f"{weight.removesuffix('.weight')}.bias")
+    return _Difference([*lowered.values()], others, alike)
+
+
+def _delta(place: Place, algorithm: str, tensors: dict[str, Expr], scale: Scale) -> Delta:
+    return Delta(
+        place.component, place.module, place.namespace, algorithm, tensors, scale, "option"
+    )
+
+
+def _change(tuned: Expr, base: Expr) -> Expr:
+    return Sum(tuned, times(base, -1.0))
 
 
 def _same(one: Expr, other: Expr, facts: ByteFacts) -> bool:
@@ -237,7 +263,7 @@ def _same(one: Expr, other: Expr, facts: ByteFacts) -> bool:
 
 
 def _factors(tuned: Expr, base: Expr, how: Extraction) -> tuple[dict[str, Expr], Scale]:
-    change = Sum(tuned, times(base, -1.0))
+    change = _change(tuned, base)
     rank = min(how.rank, tuned.shape[0], prod(tuned.shape[1:]))
     dtype = common((tuned.dtype, base.dtype))
     return cut(change, rank, dtype, how.seed if how.fast else None), Scale(rank, rank)

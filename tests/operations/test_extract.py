@@ -175,3 +175,54 @@ def test_what_cannot_be_extracted(tmp_path: Path) -> None:
         with pytest.raises(OptionError):
             plan_extract(one, one, how)
     assert load_file(one).keys() == weights.keys()
+
+
+def tuned_biases(folder: Path) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Two files: of a module weight and bias differ, of another the bias alone, and a norm."""
+    modules = [m.module for m in adapter("sd1", components=("unet",)).modules]
+    names = [next(m for m in modules if m.endswith(end)) for end in ("to_out.0", "ff.net.2")]
+    rng = np.random.default_rng(1)
+    base = {
+        **{f"{name}.weight": rng.standard_normal((8, 12)).astype("float32") for name in names},
+        **{f"{name}.bias": rng.standard_normal(8).astype("float32") for name in names},
+        f"{names[0].split('.attn')[0]}.norm1.weight": np.ones(8, "float32"),
+    }
+    added = {name: rng.standard_normal(t.shape).astype("float32") for name, t in base.items()}
+    del added[f"{names[1]}.weight"]
+    save_file(base, folder / "base.safetensors")
+    both = {name: tensor + added.get(name, 0) for name, tensor in base.items()}
+    save_file(both, folder / "tuned.safetensors")
+    return added, names
+
+
+def test_biases_are_extracted_where_the_format_holds_them(tmp_path: Path) -> None:
+    added, (whole, alone) = tuned_biases(tmp_path)
+    paths = tmp_path / "tuned.safetensors", tmp_path / "base.safetensors"
+    how = Extraction(8, architecture="sd1", component="unet")
+    found, told = extracted(tmp_path, *paths, how)
+    modules = {module.module: module for module in found.modules}
+    assert modules.keys() == {whole, alone}
+    np.testing.assert_allclose(modules[whole].weight_change(), added[f"{whole}.weight"], atol=1e-5)
+    for name in (whole, alone):
+        np.testing.assert_allclose(
+            modules[name].tensors["diff_b"], added[f"{name}.bias"], atol=1e-6
+        )
+    assert modules[alone].algorithm == "full"
+    [loss] = [loss for loss in told["losses"] if loss["kind"] == "not low-rank"]
+    assert loss["affected"] == 1
+    assert "norm1.weight" in loss["detail"]
+
+
+def test_biases_alone_are_losses_of_formats_without_them(tmp_path: Path) -> None:
+    added, (whole, alone) = tuned_biases(tmp_path)
+    paths = tmp_path / "tuned.safetensors", tmp_path / "base.safetensors"
+    how = Extraction(8, architecture="sd1", component="unet")
+    writing = Writing("peft", str(tmp_path / "peft"))
+    with plan_extract(*paths, how, writing=writing) as plan:
+        done = plan.apply()
+        [loss] = [loss for loss in plan.losses if loss.kind == "not low-rank"]
+    assert loss.affected == 2
+    assert f"{alone}.bias" in loss.detail
+    [module] = lc.read_adapter(done.output, architecture="sd1").modules
+    assert module.module == whole
+    np.testing.assert_allclose(module.tensors["bias"], added[f"{whole}.bias"], atol=1e-6)
