@@ -19,6 +19,12 @@ from lora_convert.cli import _editing, _options
     help="Each module keeps the rank that has this share of its squared change, for example 0.95.",
 )
 @click.option(
+    "--sum",
+    type=float,
+    metavar="SHARE",
+    help="Each module keeps the rank that has this share of the sum of its singular values, for example 0.9.",
+)
+@click.option(
     "--ratio",
     type=float,
     metavar="X",
@@ -40,6 +46,7 @@ def resize(
     source: str,
     rank: int | None,
     energy: float | None,
+    sum: float | None,
     ratio: float | None,
     size: int | None,
     alpha: float | None,
@@ -54,7 +61,7 @@ def resize(
     from lora_convert.operations.resizing import Limits
 
     found = _editing.How(**how)
-    limits = Limits(rank, energy, ratio, size)
+    limits = Limits(rank, energy, sum, ratio, size)
     return found.run(
         plan_resize(source, limits, alpha=alpha, reading=found.reading, writing=found.writing)
     )

@@ -20,6 +20,8 @@ class Limits(NamedTuple):
     """No module has more."""
     energy: float | None = None
     """Share of ‖ΔW‖², the squared Frobenius norm, that each module keeps."""
+    sum: float | None = None
+    """Share of the sum of all singular values that each module keeps."""
     ratio: float | None = None
     """Singular values below the largest over this are left away."""
     size: int | None = None
@@ -34,6 +36,7 @@ class Limits(NamedTuple):
         allowed = {
             "rank": (self.rank, 1, float("inf"), "--rank 16"),
             "energy": (self.energy, 0, 1, "--energy 0.95"),
+            "sum": (self.sum, 0, 1, "--sum 0.9"),
             "ratio": (self.ratio, 1, float("inf"), "--ratio 20"),
             "size": (self.size, 1, float("inf"), "--size 20MB"),
         }
@@ -66,14 +69,15 @@ def _most(values: Array, limits: Limits) -> int:
     count = len(values) if limits.rank is None else min(limits.rank, len(values))
     if limits.ratio is not None:
         count = min(count, int((values * limits.ratio >= values[0]).sum()))
-    if limits.energy is not None and values[0] > 0:
-        kept = numpy.cumsum(numpy.square(values))
-        count = min(count, int(numpy.searchsorted(kept, limits.energy * kept[-1] * _BELOW)) + 1)
+    for share, power in ((limits.energy, 2), (limits.sum, 1)):
+        if share is not None and values[0] > 0:
+            kept = numpy.cumsum(values**power)
+            count = min(count, int(numpy.searchsorted(kept, share * kept[-1] * _BELOW)) + 1)
     return max(count, 1)
 
 
 _BELOW = 1 - 1e-12
-"""All of the energy is had when what is missing is rounding."""
+"""All of it is had when what is missing is rounding."""
 
 
 def _that_fit(

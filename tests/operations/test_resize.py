@@ -97,6 +97,20 @@ def test_every_module_keeps_the_energy_with_the_lowest_rank_that_does(
             assert np.square(values[: size - 1]).sum() < energy * np.square(values).sum()
 
 
+@pytest.mark.parametrize("share", [0.5, 0.9, 1.0])
+def test_every_module_keeps_its_share_of_the_sum(tmp_path: Path, share: float) -> None:
+    made = adapter("sd1", mixed=True)
+    found, _ = resized(written(tmp_path, made, "diffusers"), Limits(sum=share))
+    before = changes(made)
+    for module in found.modules:
+        whole = before[module.component, module.module]
+        values = np.linalg.svd(whole.reshape(len(whole), -1), compute_uv=False)
+        size = module.tensors["down"].shape[0]
+        assert values[:size].sum() >= share * values.sum() - 1e-5
+        if size > 1:
+            assert values[: size - 1].sum() < share * values.sum()
+
+
 def test_a_ratio_leaves_small_singular_values_away(tmp_path: Path) -> None:
     made = adapter("sd1", mixed=True)
     found, _ = resized(written(tmp_path, made, "diffusers"), Limits(ratio=2.0))
@@ -162,6 +176,7 @@ def test_limits_that_cannot_be(tmp_path: Path) -> None:
         Limits(rank=0),
         Limits(energy=1.5),
         Limits(ratio=0.5),
+        Limits(sum=-0.1),
         Limits(energy=float("nan")),
     ):
         with pytest.raises(OptionError):
