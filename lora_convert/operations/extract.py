@@ -30,6 +30,7 @@ from lora_convert.storage.probe import ByteFacts
 from lora_convert.tensors.arithmetic import Sum
 from lora_convert.tensors.build import cast, times
 from lora_convert.tensors.dtypes import FLOATS, common, holds_exactly
+from lora_convert.tensors.expr import Zeros
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
 _FORMAT = "kohya"
 """The format that most tools read."""
 _SHOWN = 3
+_WHOLE = Scale(1.0, 1.0)
+"""Of what is added as it is."""
 
 
 class Extraction(NamedTuple):
@@ -98,8 +101,8 @@ def plan_extract(
 ) -> ConversionPlan:
     """Work out the LoRA of a rank that is nearest to `tuned` minus `base`, module by module.
 
-    Biases of its modules are in it as they differ, where the format holds them. Norms, embeddings and the
-    like are losses.
+    Biases and norms are in it as they differ, where the format holds them. Embeddings and what else no
+    module is named after are losses.
 
     Both are checkpoints in one file in their authors' names, weights of a component, or pipelines. Which
     weights differ is read here; what is nearest is computed when the plan is applied, a module at a time.
@@ -212,8 +215,8 @@ def _difference(
     missing = [name for name in places if name not in pair.base]
     if missing:
         raise BaseMismatchError(base, missing)
-    lowered: dict[str, Delta] = {}
-    biases: dict[str, Expr] = {}
+    deltas: dict[str, Delta] = {}
+    beside: dict[str, str] = {}
     others = []
     alike = 0
     for name, tuned in pair.tuned.items():
@@ -226,22 +229,37 @@ def _difference(
         if _same(tuned, other, facts):
             alike += place is not None
         elif place is not None and len(tuned.shape) > 1:
-            lowered[name] = _delta(place, "lora", *_factors(tuned, other, how))
+            deltas[name] = _delta(place, "lora", *_factors(tuned, other, how))
+        elif place is not None and format_.holds("norm", "w_norm"):
+            change = cast(_change(tuned, other), tuned.dtype)
+            deltas[name] = _delta(place, "norm", {"w_norm": change}, _WHOLE)
         elif name.endswith(".bias") and weight in places:
-            biases[weight] = _change(tuned, other)
+            beside[weight] = name
         else:
             others.append(name)
-    beside = format_.holds("lora", "diff_b") or format_.holds("lora", "bias")
-    for weight, change in biases.items():
-        diff_b = {"diff_b": cast(change, pair.tuned[weight].dtype)}
-        if weight in lowered and beside:
-            delta = lowered[weight]
-            lowered[weight] = delta._replace(tensors={**delta.tensors, **diff_b})
-        elif weight not in lowered and format_.holds("full", "diff_b"):
-            lowered[weight] = _delta(places[weight], "full", diff_b, Scale(1.0, 1.0))
+    others += _add_beside(pair, deltas, beside, format_)
+    return _Difference([*deltas.values()], others, alike)
+
+
+def _add_beside(
+    pair: _Pair, deltas: dict[str, Delta], biases: Mapping[str, str], format_: Format
+) -> list[str]:
+    """Put biases, by the names of their weights, into deltas; the names of those that have no place."""
+    left = []
+    for weight, name in biases.items():
+        place, dtype = pair.found.places[weight], pair.tuned[weight].dtype
+        change = cast(_change(pair.tuned[name], pair.base[name]), dtype)
+        alone, role = _delta(place, "full", {}, _WHOLE), "diff_b"
+        if len(pair.tuned[weight].shape) == 1:
+            nothing: Expr = Zeros(dtype, change.shape)
+            alone, role = _delta(place, "norm", {"w_norm": nothing}, _WHOLE), "b_norm"
+        found = deltas.get(weight, alone)
+        roles = (role, "bias") if found.algorithm == "lora" else (role,)
+        if any(format_.holds(found.algorithm, held) for held in roles):
+            deltas[weight] = found._replace(tensors={**found.tensors, role: change})
         else:
-            others.append(f"{weight.removesuffix('.weight')}.bias")
-    return _Difference([*lowered.values()], others, alike)
+            left.append(name)
+    return left
 
 
 def _delta(place: Place, algorithm: str, tensors: dict[str, Expr], scale: Scale) -> Delta:

@@ -177,52 +177,62 @@ def test_what_cannot_be_extracted(tmp_path: Path) -> None:
     assert load_file(one).keys() == weights.keys()
 
 
-def tuned_biases(folder: Path) -> tuple[dict[str, np.ndarray], list[str]]:
-    """Two files: of a module weight and bias differ, of another the bias alone, and a norm."""
+def tuned_beside(folder: Path) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Two files: of one module weight and bias differ, of another the bias alone, of norms both or one."""
     modules = [m.module for m in adapter("sd1", components=("unet",)).modules]
     names = [next(m for m in modules if m.endswith(end)) for end in ("to_out.0", "ff.net.2")]
+    block = names[0].split(".attn")[0]
+    norms = [f"{block}.norm1", f"{block}.norm2"]
     rng = np.random.default_rng(1)
-    base = {
-        **{f"{name}.weight": rng.standard_normal((8, 12)).astype("float32") for name in names},
-        **{f"{name}.bias": rng.standard_normal(8).astype("float32") for name in names},
-        f"{names[0].split('.attn')[0]}.norm1.weight": np.ones(8, "float32"),
+    shapes = {
+        **{f"{name}.weight": (8, 12) for name in names},
+        **{f"{name}.weight": (8,) for name in norms},
+        **{f"{name}.bias": (8,) for name in (*names, *norms)},
+        "conv_norm_out.other": (8,),
     }
+    base = {name: rng.standard_normal(shape).astype("float32") for name, shape in shapes.items()}
     added = {name: rng.standard_normal(t.shape).astype("float32") for name, t in base.items()}
-    del added[f"{names[1]}.weight"]
+    del added[f"{names[1]}.weight"], added[f"{norms[1]}.weight"]
     save_file(base, folder / "base.safetensors")
     both = {name: tensor + added.get(name, 0) for name, tensor in base.items()}
     save_file(both, folder / "tuned.safetensors")
-    return added, names
+    return added, [*names, *norms]
 
 
-def test_biases_are_extracted_where_the_format_holds_them(tmp_path: Path) -> None:
-    added, (whole, alone) = tuned_biases(tmp_path)
+def test_biases_and_norms_are_extracted_where_the_format_holds_them(tmp_path: Path) -> None:
+    added, (whole, alone, norm, only) = tuned_beside(tmp_path)
     paths = tmp_path / "tuned.safetensors", tmp_path / "base.safetensors"
     how = Extraction(8, architecture="sd1", component="unet")
     found, told = extracted(tmp_path, *paths, how)
     modules = {module.module: module for module in found.modules}
-    assert modules.keys() == {whole, alone}
+    assert {name: module.algorithm for name, module in modules.items()} == {
+        whole: "lora",
+        alone: "full",
+        norm: "norm",
+        only: "norm",
+    }
     np.testing.assert_allclose(modules[whole].weight_change(), added[f"{whole}.weight"], atol=1e-5)
-    for name in (whole, alone):
-        np.testing.assert_allclose(
-            modules[name].tensors["diff_b"], added[f"{name}.bias"], atol=1e-6
-        )
-    assert modules[alone].algorithm == "full"
+    wanted = {whole: "diff_b", alone: "diff_b", norm: "b_norm", only: "b_norm"}
+    for name, role in wanted.items():
+        np.testing.assert_allclose(modules[name].tensors[role], added[f"{name}.bias"], atol=1e-6)
+    given = modules[norm].tensors["w_norm"]
+    np.testing.assert_allclose(given, added[f"{norm}.weight"], atol=1e-6)
+    assert not modules[only].tensors["w_norm"].any()
     [loss] = [loss for loss in told["losses"] if loss["kind"] == "not low-rank"]
     assert loss["affected"] == 1
-    assert "norm1.weight" in loss["detail"]
+    assert "conv_norm_out.other" in loss["detail"]
 
 
 def test_biases_alone_are_losses_of_formats_without_them(tmp_path: Path) -> None:
-    added, (whole, alone) = tuned_biases(tmp_path)
+    added, (whole, _, norm, _) = tuned_beside(tmp_path)
     paths = tmp_path / "tuned.safetensors", tmp_path / "base.safetensors"
     how = Extraction(8, architecture="sd1", component="unet")
     writing = Writing("peft", str(tmp_path / "peft"))
     with plan_extract(*paths, how, writing=writing) as plan:
         done = plan.apply()
         [loss] = [loss for loss in plan.losses if loss.kind == "not low-rank"]
-    assert loss.affected == 2
-    assert f"{alone}.bias" in loss.detail
+    assert loss.affected == 5
+    assert f"{norm}.weight" in loss.detail
     [module] = lc.read_adapter(done.output, architecture="sd1").modules
     assert module.module == whole
     np.testing.assert_allclose(module.tensors["bias"], added[f"{whole}.bias"], atol=1e-6)
