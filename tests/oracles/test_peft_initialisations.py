@@ -132,6 +132,6 @@ def test_what_leaves_the_base_alone_is_a_lora(tmp_path: Path, start: str | bool)
 
 def test_modules_that_are_saved_whole_are_refused(tmp_path: Path) -> None:
     config = LoraConfig(r=RANK, target_modules=LINEAR, modules_to_save=["conv_in"])
-    get_peft_model(models("sd1")["unet"], config).save_pretrained(tmp_path / "saved")
+    get_peft_model(copy.deepcopy(models("sd1")["unet"]), config).save_pretrained(tmp_path / "saved")
     with pytest.raises(UnexplainedKeysError, match="modules_to_save"):
         lc.convert(tmp_path / "saved", "kohya", architecture="sd1")
