@@ -1,0 +1,51 @@
+"""Where to train, and in which precision."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from lora_convert.errors import OptionError
+
+if TYPE_CHECKING:
+    import torch
+
+    from lora_convert_train.settings import Settings
+
+
+class Hardware(NamedTuple):
+    """What was chosen of what there is."""
+
+    device: torch.device
+    precision: str
+    """``no``, ``fp16`` or ``bf16``."""
+    notes: tuple[str, ...]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of frozen weights and of what the denoiser is given."""
+        import torch
+
+        return {"fp16": torch.float16, "bf16": torch.bfloat16}.get(self.precision, torch.float32)
+
+
+def hardware_for(settings: Settings) -> Hardware:
+    """The device of the settings, ``auto`` being the fastest there is; OptionError for one that is not."""
+    import torch
+
+    there = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    name = settings.device
+    if name == "auto":
+        name = next(one for one, is_there in there.items() if is_there)
+    if not there[name]:
+        usable = ", ".join(one for one, is_there in there.items() if is_there)
+        raise OptionError("device", name, why=f"this machine has: {usable}", hint="--device auto")
+    notes = []
+    precision = settings.mixed_precision
+    if precision == "fp16" and name == "cpu":
+        precision = "no"
+        notes.append("mixed precision fp16 → no: a CPU cannot train in fp16")
+    return Hardware(torch.device(name), precision, tuple(notes))

@@ -1,0 +1,100 @@
+"""What a training would do and take, before a weight is read."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from lora_convert_train.adapters import add_adapter, targeted
+from lora_convert_train.hardware import hardware_for
+from lora_convert_train.order import Order
+from lora_convert_train.preparing import work_for
+from lora_convert_train.recipes import recipe_for
+
+if TYPE_CHECKING:
+    from lora_convert_train.base import Base
+    from lora_convert_train.dataset import Dataset
+    from lora_convert_train.encoding import Work
+    from lora_convert_train.settings import Settings
+
+_MOMENTS = 2
+"""Numbers that the optimizer keeps for each that is trained."""
+
+
+class TrainingPlan(NamedTuple):
+    """Sizes are in bytes."""
+
+    images: int
+    buckets: dict[tuple[int, int], int]
+    """Images by width and height in pixels."""
+    batches: int
+    """In an epoch."""
+    epochs: float
+    steps: int
+    trainable: int
+    """Numbers."""
+    modules: int
+    adapter: int
+    checkpoint: int
+    disk: int
+    """All checkpoints and the result."""
+    cache: int
+    """What is encoded, of images."""
+    weights: int
+    """The frozen denoiser in memory."""
+    memory: int
+    """Weights, adapter, gradients and optimizer; activations come on top."""
+    notes: tuple[str, ...]
+
+
+def plan_training(settings: Settings, dataset: Dataset, base: Base) -> TrainingPlan:
+    """Plan a training of a dataset on a base. Errors as of `recipe_for`, `targeted` and `hardware_for`."""
+    import torch
+
+    hardware = hardware_for(settings)
+    recipe = recipe_for(base, settings)
+    work = work_for(recipe, dataset, hardware)
+    with torch.device("meta"):
+        model = _empty(base, recipe.denoiser)
+    weights = sum(one.numel() for one in model.parameters()) * hardware.dtype.itemsize
+    names = targeted(model, settings.targets, recipe.presets)
+    with torch.device("meta"):
+        trained = add_adapter(model, settings, names)
+    trainable = sum(one.numel() for one in trained)
+    sizes = [frame.size for frame in work.frames]
+    order = Order(tuple(sizes), settings.train_batch_size, settings.seed)
+    batches = settings.max_train_steps * settings.gradient_accumulation_steps
+    adapter, checkpoint = 4 * trainable, 4 * trainable * (1 + _MOMENTS)
+    saves = -(-settings.max_train_steps // settings.save_steps)
+    kept = min(saves, settings.keep_checkpoints + 1) if settings.keep_checkpoints else saves
+    return TrainingPlan(
+        len(dataset.items),
+        {size: sizes.count(size) for size in sorted(set(sizes))},
+        order.batches_per_epoch,
+        batches / order.batches_per_epoch,
+        settings.max_train_steps,
+        trainable,
+        len(names),
+        adapter,
+        checkpoint,
+        kept * checkpoint + 3 * adapter,
+        _cached(work),
+        weights,
+        weights + (2 + _MOMENTS) * adapter,
+        (*dataset.warnings, *hardware.notes),
+    )
+
+
+def _empty(base: Base, part: str) -> Any:
+    library, name = base.index[part]
+    kind = getattr(importlib.import_module(library), name)
+    return kind.from_config(base.config(part))
+
+
+def _cached(work: Work) -> int:
+    """Mean and deviation of the posterior, of each image and its mirror image, in float32."""
+    recipe = work.recipe
+    channels = recipe.base.config("vae").get("latent_channels") or 0
+    sides = 2 if recipe.settings.random_flip else 1
+    area = sum(w * h for w, h in (frame.size for frame in work.frames)) // recipe.vae_scale**2
+    return int(2 * 4 * sides * channels * area)

@@ -1,0 +1,32 @@
+"""How each architecture is trained: a file and a class each, found by the class of the base's pipeline."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lora_convert_train.errors import BaseModelError
+from lora_convert_train.recipes._declaration import Batch, Presets, Recipe
+from lora_convert_train.recipes.flux import Flux
+from lora_convert_train.recipes.sdxl import StableDiffusionXL
+from lora_convert_train.recipes.stable_diffusion import StableDiffusion
+
+if TYPE_CHECKING:
+    from lora_convert_train.base import Base
+    from lora_convert_train.settings import Settings
+
+RECIPES: tuple[type[Recipe], ...] = (StableDiffusion, StableDiffusionXL, Flux)
+
+__all__ = ["RECIPES", "Batch", "Presets", "Recipe", "recipe_for"]
+
+
+def recipe_for(base: Base, settings: Settings) -> Recipe:
+    """The recipe of a base's pipeline; BaseModelError where there is none."""
+    for recipe in RECIPES:
+        if base.pipeline in recipe.pipelines:
+            return recipe(base, settings)
+    known = ", ".join(name for recipe in RECIPES for name in recipe.pipelines)
+    raise BaseModelError(
+        f"{base.folder}: a {base.pipeline or 'pipeline without a class'} cannot be trained",
+        why=f"those can: {known}",
+        hint="give the base model's own pipeline, for text to image",
+    )
