@@ -30,6 +30,7 @@ class Prepared(NamedTuple):
     loop: Loop
     trained: state.Trained
     work: Work
+    hardware: Hardware
     identity: dict[str, Any]
     notes: tuple[str, ...]
 
@@ -82,7 +83,7 @@ def prepare(recipe: Recipe, dataset: Dataset, hardware: Hardware) -> Prepared:
     )
     ident = state.identity(settings, dataset.digest, accelerator.num_processes)
     trained = state.Trained(models, optimizer, scheduler, accelerator.scaler)
-    return Prepared(loop, trained, work, ident, tuple(_notes(work)))
+    return Prepared(loop, trained, work, hardware, ident, tuple(_notes(work)))
 
 
 def _models(recipe: Recipe, hardware: Hardware) -> dict[str, Any]:

@@ -13,12 +13,14 @@ from lora_convert_train import manifest, state
 from lora_convert_train.base import open_base
 from lora_convert_train.dataset import read_dataset
 from lora_convert_train.errors import ResumeError
+from lora_convert_train.events import event_writer
 from lora_convert_train.exporting import export
 from lora_convert_train.hardware import hardware_for
 from lora_convert_train.plotting import plot_losses
 from lora_convert_train.preparing import Prepared, prepare
 from lora_convert_train.recipes import recipe_for
 from lora_convert_train.run_folder import RunFolder
+from lora_convert_train.sampling import Sampler
 from lora_convert_train.settings import as_toml
 from lora_convert_train.signals import listening
 
@@ -143,6 +145,7 @@ class _Training(NamedTuple):
     def _steps(self, first: int) -> int:
         last, every = self.settings.max_train_steps, self.settings.save_steps
         self.watcher.begins(first, last)
+        self._sampled(first)
         done = first
         with self._metrics() as write:
             for step in self.prepared.loop.steps(first, last):
@@ -154,7 +157,19 @@ class _Training(NamedTuple):
                     self._save(step)
                 if stops:
                     break
+                self._sampled(done)
         return done
+
+    def _sampled(self, step: int) -> None:
+        """Draw samples where they are due; that they fail stops no training."""
+        every, recipe = self.settings.sample_every, self.prepared.loop.recipe
+        if not (self.is_main and every and self.settings.sample_prompts) or step % every:
+            return
+        sampler = Sampler(self.run, recipe.base, self.settings, self.prepared.hardware)
+        try:
+            sampler.draw(self.prepared.trained.models, step)
+        except Exception as error:  # noqa: BLE001 - whatever a pipeline raises
+            self.watcher.note(f"no samples at step {step}: {type(error).__name__}: {error}")
 
     def _stops(self) -> bool:
         """Whether any process was asked to stop: all save the same step."""
@@ -173,11 +188,15 @@ class _Training(NamedTuple):
         if not self.is_main:
             yield lambda step: None
             return
-        with open(self.run.metrics, "a", encoding="utf-8", newline="\n") as file:
+        with (
+            open(self.run.metrics, "a", encoding="utf-8", newline="\n") as file,
+            event_writer(self.run.path) as events,
+        ):
 
             def write(step: Step) -> None:
                 file.write(json.dumps(step.as_line()) + "\n")
                 file.flush()
+                events(step)
 
             yield write
 

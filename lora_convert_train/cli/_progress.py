@@ -27,6 +27,16 @@ def watcher(*, rate: float) -> Watcher:
     return shown
 
 
+def hush_libraries() -> None:
+    """Leave the libraries' own bars and remarks away; errors are raised all the same."""
+    import diffusers
+    import transformers
+
+    for library in (diffusers, transformers):
+        library.utils.logging.set_verbosity_error()
+        library.utils.logging.disable_progress_bar()
+
+
 class _Lines(Watcher):
     """A line now and then."""
 

@@ -57,9 +57,10 @@ def resume(run: str, max_train_steps: int | None) -> None:
 
 
 def _train(settings: Settings, *, resume: bool) -> None:
-    from lora_convert_train.cli._progress import watcher
+    from lora_convert_train.cli._progress import hush_libraries, watcher
     from lora_convert_train.training import train as run_training
 
+    hush_libraries()
     outcome = run_training(settings, resume=resume, watcher=watcher(rate=settings.learning_rate))
     end = "stopped" if outcome.signal else "finished"
     click.echo(f"{end}: {outcome.run.path}, step {outcome.step} of {settings.max_train_steps}")

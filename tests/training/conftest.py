@@ -1,0 +1,48 @@
+"""A base and photos of each kind, and a cache of the tests' own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+SIZES = ((40, 40), (64, 32), (32, 64), (40, 48))
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(scope="session")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The folder of an architecture's tiny pipeline."""
+    from tests.oracles.tiny_pipelines import save_pipeline
+
+    root = tmp_path_factory.mktemp("bases")
+
+    def folder(architecture: str) -> Path:
+        path = root / architecture
+        return path if path.exists() else save_pipeline(architecture, path)
+
+    return folder
+
+
+def write_photos(folder: Path, sizes: tuple[tuple[int, int], ...] = SIZES) -> Path:
+    """Seeded noise of these sizes, each with a caption."""
+    folder.mkdir(parents=True)
+    draw = np.random.default_rng(0)
+    for number, (width, height) in enumerate(sizes):
+        values = draw.integers(0, 255, (height, width, 3), dtype=np.uint8)
+        Image.fromarray(values).save(folder / f"{number:03}.png")
+        (folder / f"{number:03}.txt").write_text("abcdef"[: number + 1])
+    return folder
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    return write_photos(tmp_path / "photos")
