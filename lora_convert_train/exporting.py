@@ -5,12 +5,18 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
 
 import lora_convert as lc
+from lora_convert.errors import ConversionError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from lora_convert_train.run_folder import RunFolder
+
+PEFT = ("adapter_model.safetensors", "adapter_config.json")
 
 _README = """# {name}
 
@@ -18,41 +24,47 @@ A LoRA for {base}, made by lora-convert-train.
 
 | file | for |
 | --- | --- |
-| `pytorch_lora_weights.safetensors` | Diffusers: `pipeline.load_lora_weights("{name}")` |
-| `adapter_model.safetensors`, `adapter_config.json` | PEFT |
-{kohya}
+{rows}
+
 {trigger}Steps: {step}. Rank {rank}, alpha {alpha:g}. Each file was proved to act as the checkpoint does.
 """
-_KOHYA = "| `{name}.safetensors` | ComfyUI, A1111, Forge, sd-scripts |"
+
+
+class _Target(NamedTuple):
+    """A file that is written where the format can hold the adapter; of one kind the first that can."""
+
+    format: str
+    file: str
+    use: str
+    kind: str
+
+
+_TARGETS = (
+    _Target("diffusers", "pytorch_lora_weights.safetensors", "Diffusers", "diffusers"),
+    _Target("kohya", "{name}.safetensors", "ComfyUI, A1111, Forge, sd-scripts", "web"),
+    _Target("comfyui", "{name}.safetensors", "ComfyUI", "web"),
+)
 
 
 def export(run: RunFolder, checkpoint: str, *, step: int, about: dict[str, object]) -> str:
     """Write ``lora_weights`` of a checkpoint, in place of an older one; its path.
 
-    `about` has base, rank, alpha and trigger. Errors as of `lora_convert.convert`.
+    PEFT's folder, and the files of other formats that can hold the adapter. `about` has base, rank, alpha
+    and trigger. Errors as of `lora_convert.convert`, for PEFT.
     """
     os.makedirs(run.path, exist_ok=True)
     staged = tempfile.mkdtemp(prefix=".lora_weights-", dir=run.path)
     try:
-        lc.convert(checkpoint, "peft", output=os.path.join(staged, "peft"))
-        for name in os.listdir(os.path.join(staged, "peft")):
-            os.replace(os.path.join(staged, "peft", name), os.path.join(staged, name))
-        os.rmdir(os.path.join(staged, "peft"))
-        lc.convert(
-            checkpoint,
-            "diffusers",
-            output=os.path.join(staged, "pytorch_lora_weights.safetensors"),
-        )
-        kohya = ""
-        try:
-            lc.convert(checkpoint, "kohya", output=os.path.join(staged, f"{run.name}.safetensors"))
-            kohya = _KOHYA.format(name=run.name)
-        except lc.LoraConvertError:
-            kohya = ""  # the format has no names for this model
+        inner = os.path.join(staged, "peft")
+        lc.convert(checkpoint, "peft", output=inner)
+        for name in os.listdir(inner):
+            os.replace(os.path.join(inner, name), os.path.join(staged, name))
+        os.rmdir(inner)
+        rows = [f"| {', '.join(f'`{name}`' for name in PEFT)} | PEFT |"]
+        rows += [f"| `{name}` | {use} |" for name, use in _written(run, checkpoint, staged)]
         trigger = f"Trigger word: `{about['trigger']}`. " if about.get("trigger") else ""
-        text = _README.format(
-            name=run.name, step=step, kohya=kohya, **{**about, "trigger": trigger}
-        )
+        told = {**about, "trigger": trigger, "name": run.name, "step": step}
+        text = _README.format(rows="\n".join(rows), **told)
         with open(os.path.join(staged, "README.md"), "w", encoding="utf-8") as file:
             file.write(text)
         os.chmod(staged, 0o777 & ~_umask())
@@ -61,6 +73,18 @@ def export(run: RunFolder, checkpoint: str, *, step: int, about: dict[str, objec
         shutil.rmtree(staged, ignore_errors=True)
         raise
     return run.weights
+
+
+def _written(run: RunFolder, checkpoint: str, folder: str) -> Iterator[tuple[str, str]]:
+    """Names and uses of the files that could be written."""
+    done: set[str] = set()
+    for target in _TARGETS:
+        name = target.file.format(name=run.name)
+        if target.kind not in done:
+            with suppress(ConversionError):
+                lc.convert(checkpoint, target.format, output=os.path.join(folder, name))
+                done.add(target.kind)
+                yield name, target.use
 
 
 def _swap(staged: str, target: str) -> None:

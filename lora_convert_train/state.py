@@ -95,8 +95,12 @@ def save(run: RunFolder, trained: Trained, step: int, epoch: int, ident: dict[st
 def restore(
     run: RunFolder, trained: Trained, warn: Callable[[str], None]
 ) -> tuple[int, dict[str, Any]]:
-    """Go back to the newest whole checkpoint: its step, 0 for none, and what it said of itself."""
-    for step in run.steps():
+    """Go back to the newest whole checkpoint: its step, 0 for none, and what it said of itself.
+
+    ResumeError where there are checkpoints and none is whole: to begin again would end them.
+    """
+    steps = run.steps()
+    for step in steps:
         path = run.checkpoint(step)
         try:
             report = lc.load_checkpoint(
@@ -111,6 +115,12 @@ def restore(
         if trained.scaler and metadata.get("scaler"):
             trained.scaler.load_state_dict(metadata["scaler"])
         return step, dict(metadata.get("identity") or {})
+    if steps:
+        raise ResumeError(
+            f"{run.checkpoints}: none of the {len(steps)} checkpoints can be gone on from",
+            why="the notes above say what is wrong with each",
+            hint="train into a new --output-dir",
+        )
     return 0, {}
 
 

@@ -137,6 +137,8 @@ class _Training(NamedTuple):
         return self._ended(step)
 
     def _restored(self) -> int:
+        known = self.run.read_manifest().get("identity") or {}
+        state.differences(known, self.prepared.identity)  # before weights of another shape are read
         step, before = state.restore(self.run, self.prepared.trained, self.watcher.note)
         for difference in state.differences(before, self.prepared.identity):
             self.watcher.note(f"not bit for bit as before: {difference}")

@@ -24,12 +24,21 @@ def damage(name: str, change: Callable[[bytes], bytes]) -> Callable[[Path], obje
 
 
 BREAKS: dict[str, tuple[Callable[[Path], object], str]] = {
-    "a cut image": (damage("000.png", lambda data: data[:200]), "000.png: cannot be read as an image"),
-    "no image": (damage("001.png", lambda data: b"no image"), "001.png: cannot be read as an image"),
+    "a cut image": (
+        damage("000.png", lambda data: data[:200]),
+        "000.png: cannot be read as an image",
+    ),
+    "no image": (
+        damage("001.png", lambda data: b"no image"),
+        "001.png: cannot be read as an image",
+    ),
     "no caption": (lambda folder: (folder / "002.txt").unlink(), "002.png: has no caption"),
     "another encoding": (damage("003.txt", lambda data: b"caf\xe9"), "003.txt: is not UTF-8"),
     "an empty caption": (damage("004.txt", lambda data: b" \n"), "004.txt: is empty"),
-    "a caption alone": (lambda folder: (folder / "x.txt").write_text("x"), "x.txt: is a caption without"),
+    "a caption alone": (
+        lambda folder: (folder / "x.txt").write_text("x"),
+        "x.txt: is a caption without",
+    ),
     "one stem twice": (
         lambda folder: Image.new("RGB", (9, 9)).save(folder / "005.jpg"),
         "005.jpg, 005.png: share the caption file",
@@ -56,7 +65,9 @@ def bomb() -> bytes:
     chunk = b"IHDR" + head
     return (
         b"\x89PNG\r\n\x1a\n"
-        + struct.pack(">I", len(head)) + chunk + struct.pack(">I", zlib.crc32(chunk))
+        + struct.pack(">I", len(head))
+        + chunk
+        + struct.pack(">I", zlib.crc32(chunk))
     )
 
 
@@ -65,9 +76,7 @@ def nine(tmp_path: Path) -> Path:
     return write_photos(tmp_path / "nine", ((40, 40),) * 9)
 
 
-def test_ten_kinds_of_damage_are_one_list(
-    nine: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_ten_kinds_of_damage_are_one_list(nine: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for break_, _ in BREAKS.values():
         break_(nine)
     with pytest.raises(DatasetError) as caught:

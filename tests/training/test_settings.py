@@ -46,7 +46,9 @@ def test_a_run_keeps_every_setting(tmp_path: Path) -> None:
 def test_flags_count_more_than_the_file(tmp_path: Path) -> None:
     path = tmp_path / "c.toml"
     path.write_text("lora_rank = 4\n[training]\nseed = 3\n")
-    assert settings_of(str(path), {"lora_rank": 8, "resolution": None}) == Settings(lora_rank=8, seed=3)
+    assert settings_of(str(path), {"lora_rank": 8, "resolution": None}) == Settings(
+        lora_rank=8, seed=3
+    )
 
 
 @pytest.mark.parametrize(
@@ -76,7 +78,11 @@ def test_every_setting_is_a_flag_in_both_spellings() -> None:
         told = CliRunner().invoke(app, [command, "--help"], terminal_width=200).output
         for field in FIELDS:
             name = flag(field.name)
-            shown = name.removesuffix("s") if isinstance(getattr(Settings(), field.name), tuple) else name
+            shown = (
+                name.removesuffix("s")
+                if isinstance(getattr(Settings(), field.name), tuple)
+                else name
+            )
             assert f"--{shown}" in told, (command, name)
     arguments = ["check", "--train_data_dir", "/nowhere", "--lora-rank", "3", "--random_flip"]
     assert "no such folder" in str(CliRunner().invoke(app, arguments).exception)
@@ -87,8 +93,16 @@ def test_the_seeds_defaults() -> None:
     settings = Settings()
     assert settings.pretrained_model_name_or_path == "runwayml/stable-diffusion-v1-5"
     assert (settings.resolution, settings.train_batch_size, settings.lora_rank) == (512, 1, 16)
-    assert (settings.learning_rate, settings.max_train_steps, settings.save_steps) == (1e-5, 1500, 500)
-    assert (settings.mixed_precision, settings.num_workers, settings.targets) == ("fp16", 0, "to_q,to_v")
+    assert (settings.learning_rate, settings.max_train_steps, settings.save_steps) == (
+        1e-5,
+        1500,
+        500,
+    )
+    assert (settings.mixed_precision, settings.num_workers, settings.targets) == (
+        "fp16",
+        0,
+        "to_q,to_v",
+    )
     assert settings.output_dir == "./lora_out" and settings.alpha == settings.lora_rank
 
 
