@@ -107,6 +107,15 @@ class RunFolder(NamedTuple):
         with contextlib.suppress(FileNotFoundError), open(self.metrics, "rb") as file:
             os.fsync(file.fileno())
 
+    def settle_names(self) -> None:
+        """Bring the names of checkpoints to the disk, where the system can."""
+        with contextlib.suppress(OSError):  # Windows opens no folders
+            descriptor = os.open(self.checkpoints, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
     def cut_metrics(self, step: int) -> None:
         """Forget what comes after a step: it is done again."""
         if os.path.exists(self.metrics):

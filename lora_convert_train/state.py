@@ -77,18 +77,28 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 
 def save(run: RunFolder, trained: Trained, step: int, epoch: int, ident: dict[str, Any]) -> str:
-    """Save a step's checkpoint; it appears whole. Its folder."""
+    """Save a step's checkpoint; it appears whole. Its folder; of several models each has a subfolder."""
     path = run.checkpoint(step)
     scaler = trained.scaler.state_dict() if trained.scaler else None
-    lc.save_checkpoint(
-        _model(trained),
-        path,
-        optimizer=trained.optimizer,
-        scheduler=trained.scheduler,
-        step=step,
-        epoch=epoch,
-        metadata={"identity": ident, "scaler": scaler},
-    )
+    states = {
+        "optimizer": trained.optimizer,
+        "scheduler": trained.scheduler,
+        "step": step,
+        "epoch": epoch,
+        "metadata": {"identity": ident, "scaler": scaler},
+    }
+    if len(trained.models) == 1:
+        (model,) = trained.models.values()
+        lc.save_checkpoint(model, path, **states)
+        return path
+    staged = os.path.join(run.checkpoints, f".checkpoint-{step}")
+    shutil.rmtree(staged, ignore_errors=True)
+    for part, model in trained.models.items():
+        lc.save_checkpoint(model, os.path.join(staged, part), **states)
+        states = {}  # of all models, beside the first
+    shutil.rmtree(path, ignore_errors=True)  # one that could not be gone on from
+    os.replace(staged, path)
+    run.settle_names()
     return path
 
 
@@ -103,15 +113,12 @@ def restore(
     for step in steps:
         path = run.checkpoint(step)
         try:
-            report = lc.load_checkpoint(
-                path, _model(trained), optimizer=trained.optimizer, scheduler=trained.scheduler
-            )
+            metadata = _loaded(path, trained)
         except LoraConvertError as error:
             warn(
                 f"{os.path.basename(path)} cannot be gone on from, an older one is tried: {error.what}"
             )
             continue
-        metadata = report.metadata or {}
         if trained.scaler and metadata.get("scaler"):
             trained.scaler.load_state_dict(metadata["scaler"])
         return step, dict(metadata.get("identity") or {})
@@ -131,6 +138,15 @@ def rotate(run: RunFolder, keep: int, *, best: int = 0) -> None:
             shutil.rmtree(run.checkpoint(step))
 
 
-def _model(trained: Trained) -> Any:
-    models = list(trained.models.values())
-    return models[0] if len(models) == 1 else dict(trained.models)
+def _loaded(path: str, trained: Trained) -> Mapping[str, Any]:
+    """Load a checkpoint; what it says of itself. Models and states are as they were where it is broken."""
+    (first, model), *others = trained.models.items()
+    for part, other in others:
+        lc.load_checkpoint(os.path.join(path, part), other)
+    report = lc.load_checkpoint(
+        os.path.join(path, first) if others else path,
+        model,
+        optimizer=trained.optimizer,
+        scheduler=trained.scheduler,
+    )
+    return report.metadata

@@ -81,7 +81,8 @@ def bits(run: Path, step: int) -> dict[str, bytes]:
     """The files of a checkpoint that hold numbers."""
     folder = run / "checkpoints" / f"checkpoint-{step}"
     names = ("adapter_model.safetensors", "optimizer.bin", "scheduler.bin")
-    return {name: (folder / name).read_bytes() for name in names}
+    found = (path for name in names for path in sorted(folder.rglob(name)))
+    return {str(path.relative_to(folder)): path.read_bytes() for path in found}
 
 
 def metrics(run: Path) -> list[dict[str, Any]]:
@@ -99,20 +100,25 @@ def _as_in_a_new_process() -> None:
     AcceleratorState._reset_state()
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("architecture", [*ARCHITECTURES, "sdxl with text encoders"])
 def test_ten_and_a_kill_and_ten_are_twenty(
     architecture: str, base: Callable[[str], Path], photos: Path, tmp_path: Path
 ) -> None:
     """Bit for bit: weights, optimizer, learning rate and metrics."""
-    whole = settings(base(architecture), photos, tmp_path / "whole")
+    name, _, text = architecture.partition(" with ")
+    changes = {"train_text_encoder": bool(text)}
+    whole = settings(base(name), photos, tmp_path / "whole", **changes)
     outcome = train(whole)
     assert (outcome.step, outcome.signal) == (20, 0)
-    parts = settings(base(architecture), photos, tmp_path / "parts")
+    parts = settings(base(name), photos, tmp_path / "parts", **changes)
     assert stopped(parts, 13, signal.SIGKILL) == -signal.SIGKILL
     assert len(metrics(tmp_path / "parts")) == 13
     assert RunFolder(parts.output_dir).steps() == [10]
     assert train(parts, resume=True).step == 20
     assert bits(tmp_path / "parts", 20) == bits(tmp_path / "whole", 20)
+    assert len(bits(tmp_path / "whole", 20)) == (5 if text else 3)
+    assert lc.inspect(outcome.run.checkpoint(20)).unexplained == ()
+    assert outcome.exported
     assert metrics(tmp_path / "parts") == metrics(tmp_path / "whole")
     assert [line["step"] for line in metrics(tmp_path / "parts")] == list(range(1, 21))
 
