@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 from typing import Any
@@ -46,12 +45,27 @@ class Base:
                 return found
         raise BaseModelError(f"{self.folder}: has no {part}", hint="get the base again")
 
+    def kind(self, part: str) -> Any:
+        """The class of a part. BaseModelError for one of another library: nothing else is imported."""
+        import diffusers
+        import transformers
+
+        library, name = self.index[part]
+        found = getattr(
+            {"diffusers": diffusers, "transformers": transformers}.get(library), name, None
+        )
+        if found is None:
+            raise BaseModelError(
+                f"{self.folder}: its {part} is a {library}.{name}, which is not known here",
+                hint="give a base whose parts are classes of Diffusers and transformers",
+            )
+        return found
+
     def load(self, part: str, dtype: Any = None, **options: Any) -> Any:
         """A part, loaded: a model with its weights frozen and of `dtype`, a tokenizer, a scheduler."""
-        library, name = self.index[part]
-        kind = getattr(importlib.import_module(library), name)
+        kind = self.kind(part)
         if dtype is not None:
-            options["torch_dtype" if library == "diffusers" else "dtype"] = dtype
+            options["torch_dtype" if self.index[part][0] == "diffusers" else "dtype"] = dtype
         if self.variant and dtype is not None:
             options["variant"] = self.variant
         loaded = kind.from_pretrained(os.path.join(self.folder, part), **options)

@@ -45,10 +45,11 @@ class Cache:
         """Whether it is kept, and whole."""
         if key not in self._loaded:
             from safetensors import SafetensorError
-            from safetensors.torch import load_file
+            from safetensors.torch import load
 
             try:
-                self._loaded[key] = load_file(self.path(key))
+                with open(self.path(key), "rb") as file:
+                    self._loaded[key] = load(file.read())
             except (OSError, SafetensorError):
                 return False
         return True

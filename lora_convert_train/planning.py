@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from lora_convert_train.adapters import add_adapter, targeted
 from lora_convert_train.hardware import hardware_for
@@ -55,7 +54,7 @@ def plan_training(settings: Settings, dataset: Dataset, base: Base) -> TrainingP
     recipe = recipe_for(base, settings)
     work = work_for(recipe, dataset, hardware)
     with torch.device("meta"):
-        model = _empty(base, recipe.denoiser)
+        model = base.kind(recipe.denoiser).from_config(base.config(recipe.denoiser))
     weights = sum(one.numel() for one in model.parameters()) * hardware.dtype.itemsize
     names = targeted(model, settings.targets, recipe.presets)
     with torch.device("meta"):
@@ -83,12 +82,6 @@ def plan_training(settings: Settings, dataset: Dataset, base: Base) -> TrainingP
         weights + (2 + _MOMENTS) * adapter,
         (*dataset.warnings, *hardware.notes),
     )
-
-
-def _empty(base: Base, part: str) -> Any:
-    library, name = base.index[part]
-    kind = getattr(importlib.import_module(library), name)
-    return kind.from_config(base.config(part))
 
 
 def _cached(work: Work) -> int:

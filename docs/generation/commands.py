@@ -9,7 +9,7 @@ import click
 
 from generation.markdown import page, table
 from lora_convert.cli import app
-from lora_convert_train.cli import main as train
+from lora_convert_train.cli import app as train
 
 
 def commands_page() -> str:

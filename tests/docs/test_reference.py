@@ -15,7 +15,7 @@ import pytest
 from lora_convert import errors
 from lora_convert.cli import app
 from lora_convert.planning import LossKind
-from lora_convert_train.cli import main as train
+from lora_convert_train.cli import app as train
 from tests.docs.pages import ROOT
 
 REFERENCE = ROOT / "docs" / "reference"

@@ -52,12 +52,17 @@ BY_NAME = {
     "lora_convert/algorithms/_contract.py",
     "lora_convert/architectures/__init__.py",
     "lora_convert/cli/_app.py",
+    "lora_convert_train/cli/__init__.py",
 }
 """Where modules are imported by name: of this package, from its own tables."""
 OWN_PROCESSES = {"lora_convert/operations/executing.py"}
 """Where processes are begun: of this package, to do its own tasks."""
-OF_TORCH = {"lora_convert/storage/states.py": ["torch.load", "weights_only=True"]}
-"""Where torch unpickles, and that it is not to run anything: states that torch alone can use."""
+OF_TORCH = {
+    "lora_convert/storage/states.py": ["torch.load", "weights_only=True"],
+    "lora_convert_train/cache.py": ["safetensors.torch", "safetensors.torch"],
+}
+"""Where torch unpickles, and that it is not to run anything: states that torch alone can use. And where
+the trainer reads and writes files of its own."""
 
 
 def forbidden(tree: ast.AST) -> Iterator[tuple[int, str]]:
