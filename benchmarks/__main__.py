@@ -15,6 +15,7 @@ from benchmarks import (
     space,
     startup,
     torch_files,
+    training,
 )
 from benchmarks.claims import main
 
@@ -32,4 +33,5 @@ if __name__ == "__main__":
         deltas.claims,
         space.claims,
         compact.claims,
+        training.claims,
     )

@@ -63,9 +63,6 @@ def plan_training(settings: Settings, dataset: Dataset, base: Base) -> TrainingP
     sizes = [frame.size for frame in work.frames]
     order = Order(tuple(sizes), settings.train_batch_size, settings.seed)
     batches = settings.max_train_steps * settings.gradient_accumulation_steps
-    adapter, checkpoint = 4 * trainable, 4 * trainable * (1 + _MOMENTS)
-    saves = -(-settings.max_train_steps // settings.save_steps)
-    kept = min(saves, settings.keep_checkpoints + 1) if settings.keep_checkpoints else saves
     return TrainingPlan(
         len(dataset.items),
         {size: sizes.count(size) for size in sorted(set(sizes))},
@@ -74,14 +71,25 @@ def plan_training(settings: Settings, dataset: Dataset, base: Base) -> TrainingP
         settings.max_train_steps,
         trainable,
         len(names),
-        adapter,
-        checkpoint,
-        kept * checkpoint + 3 * adapter,
+        4 * trainable,
+        _checkpoint(trainable),
+        saved_bytes(settings, trainable),
         _cached(work),
         weights,
-        weights + (2 + _MOMENTS) * adapter,
+        weights + (2 + _MOMENTS) * 4 * trainable,
         (*dataset.warnings, *hardware.notes),
     )
+
+
+def saved_bytes(settings: Settings, trainable: int) -> int:
+    """What a run takes on the disk: its checkpoints, and the result in three formats."""
+    saves = -(-settings.max_train_steps // settings.save_steps)
+    kept = min(saves, settings.keep_checkpoints + 1) if settings.keep_checkpoints else saves
+    return kept * _checkpoint(trainable) + 3 * 4 * trainable
+
+
+def _checkpoint(trainable: int) -> int:
+    return 4 * trainable * (1 + _MOMENTS)
 
 
 def _cached(work: Work) -> int:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lora_convert.errors import LoraConvertError
+from lora_convert.errors import LoraConvertError, NotEnoughSpaceError
 from lora_convert_train import manifest, state
 from lora_convert_train.base import open_base
 from lora_convert_train.dataset import read_dataset
@@ -16,6 +17,7 @@ from lora_convert_train.errors import ResumeError
 from lora_convert_train.events import event_writer
 from lora_convert_train.exporting import export
 from lora_convert_train.hardware import hardware_for
+from lora_convert_train.planning import saved_bytes
 from lora_convert_train.plotting import plot_losses
 from lora_convert_train.preparing import Prepared, prepare
 from lora_convert_train.recipes import recipe_for
@@ -121,6 +123,7 @@ class _Training(NamedTuple):
     def run_to_end(self, *, resume: bool) -> Outcome:
         """Make all steps, or those until a signal, and export what was learned."""
         first = self._restored() if resume else 0
+        self._check_space()
         if self.is_main:
             os.makedirs(self.run.checkpoints, exist_ok=True)
             self.run.cut_metrics(first)
@@ -135,6 +138,16 @@ class _Training(NamedTuple):
         finally:
             self.watcher.ends()
         return self._ended(step)
+
+    def _check_space(self) -> None:
+        """Raise NotEnoughSpaceError where the disk cannot hold what will be saved."""
+        place = os.path.abspath(self.run.path)
+        while not os.path.isdir(place):
+            place = os.path.dirname(place)
+        needed = saved_bytes(self.settings, self.prepared.trainable)
+        free = shutil.disk_usage(place).free
+        if self.is_main and free < needed:
+            raise NotEnoughSpaceError(self.run.path, needed, free)
 
     def _restored(self) -> int:
         known = self.run.read_manifest().get("identity") or {}

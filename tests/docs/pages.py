@@ -67,8 +67,9 @@ def blocks(page: str) -> list[Block]:
 
 
 class Command(NamedTuple):
-    """A line that calls lora-convert."""
+    """A line that calls lora-convert, or its trainer."""
 
+    program: str
     arguments: list[str]
     exit_code: int
 
@@ -79,9 +80,9 @@ def commands(block: Block) -> list[Command]:
     for line in block.text.replace("\\\n", " ").splitlines():
         text = _INSTALL.sub("", line)
         expected = _EXIT.search(text)
-        if text.startswith("lora-convert "):
-            arguments = shlex.split(_EXIT.sub("", text), comments=True)[1:]
-            found.append(Command(arguments, int(expected[1]) if expected else 0))
+        if text.startswith(("lora-convert ", "lora-convert-train ")):
+            program, *arguments = shlex.split(_EXIT.sub("", text), comments=True)
+            found.append(Command(program, arguments, int(expected[1]) if expected else 0))
     return found
 
 
@@ -102,17 +103,19 @@ def run(block: Block, names: dict[str, object]) -> str:
 
 def _run_command(command: Command, block: Block) -> str:
     from lora_convert.cli import main
+    from lora_convert_train.cli import main as train
 
+    call_program = train if command.program == "lora-convert-train" else main
     code: list[object] = []
 
     def call() -> None:
         try:
-            main(command.arguments)
+            call_program(command.arguments)
         except SystemExit as done:
-            code.append(done.code)
+            code.append(done.code or 0)
 
     printed = _captured(call)
-    told = f"line {block.line}: lora-convert {shlex.join(command.arguments)}"
+    told = f"line {block.line}: {command.program} {shlex.join(command.arguments)}"
     assert code == [command.exit_code], f"{told}: exit {code}, not {command.exit_code}\n{printed}"
     return printed
 

@@ -24,6 +24,7 @@ from safetensors.numpy import load_file, save_file
 
 import lora_convert as lc
 from tests.docs.bases import build_bases
+from tests.training.photos import write_photos
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY_RUN = ROOT / "fixtures" / "tiny-run"
@@ -55,6 +56,7 @@ def build(folder: Path) -> None:
     _save(folder / "text-encoders.safetensors", _text_encoders())
     _save(folder / "wan-low-noise.safetensors", _wan())
     _build_other_algorithms(folder)
+    write_photos(folder / "photos", ((64, 48),) * 12)
     broken = folder / "broken.safetensors"
     broken.write_bytes((folder / "converted.safetensors").read_bytes()[:5000])
     pointer = (

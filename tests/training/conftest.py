@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
-SIZES = ((40, 40), (64, 32), (32, 64), (40, 48))
+from tests.training.photos import write_photos
 
 
 @pytest.fixture(autouse=True)
@@ -29,17 +27,6 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         path = root / architecture
         return path if path.exists() else save_pipeline(architecture, path)
 
-    return folder
-
-
-def write_photos(folder: Path, sizes: tuple[tuple[int, int], ...] = SIZES) -> Path:
-    """Seeded noise of these sizes, each with a caption."""
-    folder.mkdir(parents=True)
-    draw = np.random.default_rng(0)
-    for number, (width, height) in enumerate(sizes):
-        values = draw.integers(0, 255, (height, width, 3), dtype=np.uint8)
-        Image.fromarray(values).save(folder / f"{number:03}.png")
-        (folder / f"{number:03}.txt").write_text("abcdef"[: number + 1])
     return folder
 
 

@@ -16,7 +16,7 @@ from lora_convert_train.dataset import Item, read_dataset
 from lora_convert_train.errors import DatasetError
 from lora_convert_train.images import pixels
 from lora_convert_train.order import Order
-from tests.training.conftest import write_photos
+from tests.training.photos import write_photos
 
 
 def damage(name: str, change: Callable[[bytes], bytes]) -> Callable[[Path], object]:

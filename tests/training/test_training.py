@@ -271,7 +271,7 @@ def test_other_algorithms(
 
 
 def test_the_loss_falls_on_one_image(base: Callable[[str], Path], tmp_path: Path) -> None:
-    from tests.training.conftest import write_photos
+    from tests.training.photos import write_photos
 
     photos = write_photos(tmp_path / "one", ((32, 32),))
     asked = settings(
