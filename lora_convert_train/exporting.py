@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
 
     from lora_convert_train.run_folder import RunFolder
 
+_STAGED, _OLD = ".lora_weights", ".lora_weights.old"
 PEFT = ("adapter_model.safetensors", "adapter_config.json")
 
 _README = """# {name}
@@ -52,8 +52,10 @@ def export(run: RunFolder, checkpoint: str, *, step: int, about: dict[str, objec
     PEFT's folder, and the files of other formats that can hold the adapter. `about` has base, rank, alpha
     and trigger. Errors as of `lora_convert.convert`, for PEFT.
     """
-    os.makedirs(run.path, exist_ok=True)
-    staged = tempfile.mkdtemp(prefix=".lora_weights-", dir=run.path)
+    staged, old = (os.path.join(run.path, name) for name in (_STAGED, _OLD))
+    for left in (staged, old):  # by a run that was killed
+        shutil.rmtree(left, ignore_errors=True)
+    os.makedirs(staged)
     try:
         inner = os.path.join(staged, "peft")
         lc.convert(checkpoint, "peft", output=inner)
@@ -67,8 +69,10 @@ def export(run: RunFolder, checkpoint: str, *, step: int, about: dict[str, objec
         text = _README.format(rows="\n".join(rows), **told)
         with open(os.path.join(staged, "README.md"), "w", encoding="utf-8") as file:
             file.write(text)
-        os.chmod(staged, 0o777 & ~_umask())
-        _swap(staged, run.weights)
+        if os.path.isdir(run.weights):
+            os.replace(run.weights, old)
+        os.replace(staged, run.weights)
+        shutil.rmtree(old, ignore_errors=True)
     except BaseException:
         shutil.rmtree(staged, ignore_errors=True)
         raise
@@ -85,20 +89,3 @@ def _written(run: RunFolder, checkpoint: str, folder: str) -> Iterator[tuple[str
                 lc.convert(checkpoint, target.format, output=os.path.join(folder, name))
                 done.add(target.kind)
                 yield name, target.use
-
-
-def _swap(staged: str, target: str) -> None:
-    """Give a folder its name; the one that had it goes after that."""
-    old = ""
-    if os.path.isdir(target):
-        old = tempfile.mkdtemp(prefix=".old-", dir=os.path.dirname(target))
-        os.replace(target, os.path.join(old, "weights"))
-    os.replace(staged, target)
-    if old:
-        shutil.rmtree(old)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -64,6 +64,24 @@ def beginning(settings: Settings, prepared: Prepared, first: int) -> dict[str, A
     }
 
 
+def trains(run: RunFolder) -> bool:
+    """Whether another process of this machine trains a run just now."""
+    said = run.read_manifest()
+    process = said.get("pid")
+    here = said.get("host") == socket.gethostname() and process != os.getpid()
+    if said.get("state") != "running" or not here or not isinstance(process, int):
+        return False
+    if os.name == "nt":  # there the question below would be a Ctrl-C
+        return False
+    try:
+        os.kill(process, 0)
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
 def versions() -> dict[str, str]:
     """Of the packages that steps are made with."""
     found = {}

@@ -93,6 +93,12 @@ def train(settings: Settings, *, resume: bool = False, watcher: Watcher | None =
     ):
         watcher.note(f"{run.path}: finished at step {done} already")
         return Outcome(run, done, 0, run.weights)
+    if manifest.trains(run):
+        process = run.read_manifest().get("pid")
+        raise ResumeError(
+            f"{run.path}: is being trained by process {process}",
+            hint="wait for it, or stop it: it saves and can be gone on with",
+        )
     dataset = read_items(settings)
     base = open_base(settings.pretrained_model_name_or_path, settings.revision, settings.variant)
     recipe = recipe_for(base, settings)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -20,6 +19,9 @@ from lora_convert_train.errors import BaseModelError, ResumeError, TrainingError
 from lora_convert_train.run_folder import RunFolder
 from lora_convert_train.settings import Settings
 from lora_convert_train.training import Outcome, Watcher, train
+from tests.training.kill_campaign import Campaign
+from tests.training.learning import fallen
+from tests.training.reading import bits, metrics
 
 ARCHITECTURES = ("sd1", "sdxl", "flux")
 
@@ -75,20 +77,6 @@ def stopped(asked: Settings, step: int, number: int) -> int:
         [sys.executable, "-c", code], env=environment, capture_output=True, check=False
     )
     return done.returncode
-
-
-def bits(run: Path, step: int) -> dict[str, bytes]:
-    """The files of a checkpoint that hold numbers."""
-    folder = run / "checkpoints" / f"checkpoint-{step}"
-    names = ("adapter_model.safetensors", "optimizer.bin", "scheduler.bin")
-    found = (path for name in names for path in sorted(folder.rglob(name)))
-    return {str(path.relative_to(folder)): path.read_bytes() for path in found}
-
-
-def metrics(run: Path) -> list[dict[str, Any]]:
-    """Without the times."""
-    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return [{k: v for k, v in line.items() if k != "seconds"} for line in lines]
 
 
 @pytest.fixture(autouse=True)
@@ -270,26 +258,18 @@ def test_other_algorithms(
     assert outcome.exported
 
 
-def test_the_loss_falls_on_one_image(base: Callable[[str], Path], tmp_path: Path) -> None:
-    from tests.training.photos import write_photos
+def test_the_loss_falls_on_one_image(tmp_path: Path) -> None:
+    """``python -m tests.training.learning`` asks for more, of more steps."""
+    assert fallen("flux", tmp_path, 100) < 0.85
 
-    photos = write_photos(tmp_path / "one", ((32, 32),))
-    asked = settings(
-        base("flux"),
-        photos,
-        tmp_path / "run",
-        max_train_steps=120,
-        save_steps=120,
-        targets="all-linear",
-        lora_rank=16,
-        random_flip=False,
-        caption_dropout=0.0,
-        lr_scheduler="constant",
-        learning_rate=1e-3,
-    )
-    train(asked)
-    losses = [line["loss"] for line in metrics(tmp_path / "run")]
-    assert sum(losses[-12:]) < 0.9 * sum(losses[:12])
+
+def test_a_kill_anywhere_in_a_save_leaves_what_goes_on(tmp_path: Path) -> None:
+    """``python -m tests.training.kill_campaign`` is the whole of this."""
+    campaign = Campaign(tmp_path)
+    points = campaign.points("flux")
+    for point in points[:: len(points) // 6]:
+        campaign.kill(*point)
+    assert campaign.problems == []
 
 
 def test_a_base_that_cannot_be_trained(photos: Path, tmp_path: Path) -> None:
@@ -321,3 +301,18 @@ def test_the_converter_reads_a_run_with_no_further_option(
         done = run.invoke(app, arguments)
         assert done.exit_code == 0, (arguments, done.output, done.exception)
     assert list((tmp_path / "run" / "checkpoint_pipelines").glob("checkpoint-*/model_index.json"))
+
+
+def test_a_run_that_is_being_trained_is_left_alone(
+    base: Callable[[str], Path], photos: Path, tmp_path: Path
+) -> None:
+    asked = settings(base("flux"), photos, tmp_path / "run", max_train_steps=2, save_steps=1)
+    train(asked)
+    other = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    run = RunFolder(asked.output_dir)
+    run.update_manifest(state="running", pid=other.pid)
+    more = settings(base("flux"), photos, tmp_path / "run", max_train_steps=3)
+    with pytest.raises(ResumeError, match=f"is being trained by process {other.pid}"):
+        train(more, resume=True)
+    other.communicate(b"\n")
+    assert train(more, resume=True).step == 3
