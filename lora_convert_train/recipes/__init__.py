@@ -7,14 +7,26 @@ from typing import TYPE_CHECKING
 from lora_convert_train.errors import BaseModelError
 from lora_convert_train.recipes._declaration import Batch, Presets, Recipe
 from lora_convert_train.recipes.flux import Flux
+from lora_convert_train.recipes.flux2_klein import Flux2Klein
+from lora_convert_train.recipes.qwen_image import QwenImage
 from lora_convert_train.recipes.sdxl import StableDiffusionXL
 from lora_convert_train.recipes.stable_diffusion import StableDiffusion
+from lora_convert_train.recipes.stable_diffusion3 import StableDiffusion3
+from lora_convert_train.recipes.z_image import ZImage
 
 if TYPE_CHECKING:
     from lora_convert_train.base import Base
     from lora_convert_train.settings import Settings
 
-RECIPES: tuple[type[Recipe], ...] = (StableDiffusion, StableDiffusionXL, Flux)
+RECIPES: tuple[type[Recipe], ...] = (
+    StableDiffusion,
+    StableDiffusionXL,
+    StableDiffusion3,
+    Flux,
+    Flux2Klein,
+    QwenImage,
+    ZImage,
+)
 
 __all__ = ["RECIPES", "Batch", "Presets", "Recipe", "recipe_for"]
 

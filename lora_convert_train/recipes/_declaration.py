@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     Tensors = dict[str, torch.Tensor]
 
+_SCALING = 0.18215
+"""Of a VAE whose configuration is older than the entry (Diffusers 0.10)."""
+
 
 class Batch(NamedTuple):
     """What a step is made of, on the device that trains."""
@@ -56,7 +59,7 @@ class Presets(NamedTuple):
 class Recipe(ABC):
     """How an architecture is trained: its encoders, its latents and its loss."""
 
-    architecture: ClassVar[str]
+    architecture: str
     """The converter's name for it."""
     pipelines: ClassVar[tuple[str, ...]]
     """Classes of pipelines it trains."""
@@ -79,6 +82,8 @@ class Recipe(ABC):
         import torch
 
         for name in names:
+            if self.base.index[name][0] is None:
+                continue  # the pipeline was saved without it
             if "tokenizer" in name or "processor" in name:
                 self.parts[name] = self.base.load(name)
             else:
@@ -111,13 +116,16 @@ class Recipe(ABC):
         return {"mean": posterior.mean, "std": posterior.std}
 
     def latents(self, encoded: Tensors, noise: torch.Tensor) -> torch.Tensor:
-        """Latents as the denoiser takes them: a draw from the posterior, shifted and scaled."""
-        config = self.base.config("vae")
-        drawn = encoded["mean"] + encoded["std"] * noise
-        scaled: torch.Tensor = (drawn - (config.get("shift_factor") or 0)) * config[
-            "scaling_factor"
-        ]
-        return scaled
+        """Latents as the denoiser takes them: a draw from the posterior, or its mean alone, scaled."""
+        drawn = encoded["mean"]
+        if "std" in encoded:
+            drawn = drawn + encoded["std"] * noise
+        return self.scaled(drawn)
+
+    def scaled(self, latents: torch.Tensor) -> torch.Tensor:
+        """The VAE's latents at the scale that the denoiser takes them at."""
+        factor: float = self.base.config("vae").get("scaling_factor", _SCALING)
+        return latents * factor
 
     @abstractmethod
     def encode_texts(self, captions: list[str]) -> list[Tensors]:

@@ -14,14 +14,24 @@ if TYPE_CHECKING:
 _MODE = 1.29
 """Scale of the mode density (Esser et al. 2024, appendix)."""
 
+_LEAST = 1e-5
+"""No image is trained without any noise."""
+
 
 class Flow(Recipe):
     """Esser et al. 2024: x = (1 − σ) image + σ noise; the target is noise − image."""
 
     levels: ClassVar[str] = "uniform"
     """Which noise levels the model's own training script draws."""
-    stretch: ClassVar[tuple[float, float, float, float] | None] = None
-    """The logarithm of the shift over the number of tokens: two points of that line, tokens first."""
+
+    @property
+    def multiple(self) -> int:
+        """Tokens are 2 × 2 latents."""
+        return 2 * self.vae_scale
+
+    def scaled(self, latents: torch.Tensor) -> torch.Tensor:
+        """Shifted, then scaled."""
+        return super().scaled(latents - (self.base.config("vae").get("shift_factor") or 0))
 
     def losses(self, denoiser: Any, batch: Batch) -> torch.Tensor:
         """Mean squared error of the flow."""
@@ -39,12 +49,12 @@ class Flow(Recipe):
         kind = self.settings.noise_levels
         kind = self.levels if kind == "auto" else kind
         if kind == "logit_normal":
-            drawn = torch.sigmoid(batch.normal(batch.size))
+            clear = torch.sigmoid(batch.normal(batch.size))
         else:
-            drawn = 1 - batch.uniform(batch.size)  # no image is trained without any noise
+            clear = batch.uniform(batch.size)
         if kind == "mode":
-            drawn = 1 - drawn - _MODE * (torch.cos(pi / 2 * drawn).square() - 1 + drawn)
-            drawn = drawn.clamp(1e-5, 1)
+            clear = 1 - clear - _MODE * (torch.cos(pi / 2 * clear).square() - 1 + clear)
+        drawn = (1 - clear).clamp(_LEAST, 1)
         shift = self.shift(self.tokens(batch.latents))
         return shift * drawn / (1 + (shift - 1) * drawn)
 
@@ -56,10 +66,20 @@ class Flow(Recipe):
         if asked != "auto":
             return float(asked)
         config = self.base.config("scheduler")
-        if config.get("use_dynamic_shifting") and self.stretch:
-            first, low, last, high = self.stretch
-            return exp(low + (high - low) * (tokens - first) / (last - first))
+        if config.get("use_dynamic_shifting"):
+            return exp(self.stretch(tokens))
         return float(config.get("shift", 1.0))
+
+    def stretch(self, tokens: int) -> float:
+        """The logarithm of a shift that depends on the image's size: a line, as the scheduler has it.
+
+        What its configuration leaves out is FLUX.1's (Diffusers 0.42, ``calculate_shift`` of the pipelines).
+        """
+        config = self.base.config("scheduler")
+        first, last = config.get("base_image_seq_len", 256), config.get("max_image_seq_len", 4096)
+        low, high = config.get("base_shift", 0.5), config.get("max_shift", 1.15)
+        rise: float = (high - low) / (last - first)
+        return low + rise * (tokens - first)
 
     def tokens(self, latents: torch.Tensor) -> int:
         """How many tokens the denoiser makes of latents."""

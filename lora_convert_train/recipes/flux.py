@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from lora_convert_train.recipes._declaration import Batch, Presets
 from lora_convert_train.recipes._flow import Flow, packed, unpacked
-from lora_convert_train.recipes.stable_diffusion import token_ids
+from lora_convert_train.recipes._texts import tokens
 
 if TYPE_CHECKING:
     import torch
@@ -30,25 +30,13 @@ class Flux(Flow):
         ),
         ("ff.net.0.proj", "ff.net.2", "ff_context.net.0.proj", "ff_context.net.2"),
     )
-    stretch = (256, 0.5, 4096, 1.15)
-
-    @property
-    def multiple(self) -> int:
-        """Tokens are 2 × 2 latents."""
-        return 2 * self.vae_scale
 
     def encode_texts(self, captions: list[str]) -> list[Tensors]:
         """``context``: (tokens, width) of T5; ``pooled`` of CLIP."""
         clip, t5 = self.parts["text_encoder"], self.parts["text_encoder_2"]
-        pooled = clip(token_ids(self.parts["tokenizer"], captions).to(clip.device)).pooler_output
-        tokenizer = self.parts["tokenizer_2"]
-        ids = tokenizer(
-            captions,
-            padding="max_length",
-            max_length=min(tokenizer.model_max_length, _LONGEST),
-            truncation=True,
-            return_tensors="pt",
-        ).input_ids
+        ids = tokens(self.parts["tokenizer"], captions).input_ids
+        pooled = clip(ids.to(clip.device)).pooler_output
+        ids = tokens(self.parts["tokenizer_2"], captions, _LONGEST).input_ids
         context = t5(ids.to(t5.device))[0]
         return [{"context": c, "pooled": p} for c, p in zip(context, pooled, strict=True)]
 
@@ -62,7 +50,7 @@ class Flux(Flow):
         context = batch.text["context"].to(dtype)
         guided = self.base.config("transformer").get("guidance_embeds")
         guidance = torch.full((batch.size,), self.settings.guidance_scale, device=device)
-        tokens = denoiser(
+        found = denoiser(
             hidden_states=packed(noisy),
             timestep=sigmas,
             guidance=guidance if guided else None,
@@ -72,7 +60,7 @@ class Flux(Flow):
             img_ids=_places(*noisy.shape[-2:], device=device, dtype=dtype),
             return_dict=False,
         )[0]
-        return unpacked(tokens, noisy)
+        return unpacked(found, noisy)
 
 
 def _places(height: int, width: int, *, device: torch.device, dtype: torch.dtype) -> torch.Tensor:

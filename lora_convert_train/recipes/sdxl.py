@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from lora_convert_train.recipes._declaration import Batch, Presets
 from lora_convert_train.recipes._diffusion import Diffusion
-from lora_convert_train.recipes.stable_diffusion import ATTENTION, token_ids
+from lora_convert_train.recipes._texts import tokens
+from lora_convert_train.recipes.stable_diffusion import ATTENTION
 
 if TYPE_CHECKING:
     import torch
@@ -30,8 +31,8 @@ class StableDiffusionXL(Diffusion):
         states, pooled = [], []
         for number in ("", "_2"):
             encoder = self.parts[f"text_encoder{number}"]
-            ids = token_ids(self.parts[f"tokenizer{number}"], captions).to(encoder.device)
-            found = encoder(ids, output_hidden_states=True)
+            ids = tokens(self.parts[f"tokenizer{number}"], captions).input_ids
+            found = encoder(ids.to(encoder.device), output_hidden_states=True)
             states.append(found.hidden_states[-2])
             pooled = found[0]
         context = torch.cat(states, dim=-1)

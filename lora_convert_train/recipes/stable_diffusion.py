@@ -6,13 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 from lora_convert_train.recipes._declaration import Batch, Presets
 from lora_convert_train.recipes._diffusion import Diffusion
+from lora_convert_train.recipes._texts import tokens
 
 if TYPE_CHECKING:
     import torch
 
+    from lora_convert_train.base import Base
+    from lora_convert_train.settings import Settings
+
     Tensors = dict[str, torch.Tensor]
 
 ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
+_OPENCLIP = 1024
+"""Width of the second one's text encoder."""
 
 
 class StableDiffusion(Diffusion):
@@ -24,11 +30,16 @@ class StableDiffusion(Diffusion):
     presets = Presets(ATTENTION, ("ff.net.0.proj", "ff.net.2"))
     trains_text = True
 
+    def __init__(self, base: Base, settings: Settings) -> None:
+        super().__init__(base, settings)
+        if base.config("unet")["cross_attention_dim"] == _OPENCLIP:
+            self.architecture = "sd2"
+
     def encode_texts(self, captions: list[str]) -> list[Tensors]:
         """``context``: (tokens, width)."""
         encoder = self.parts["text_encoder"]
-        ids = token_ids(self.parts["tokenizer"], captions).to(encoder.device)
-        return [{"context": one} for one in encoder(ids)[0]]
+        ids = tokens(self.parts["tokenizer"], captions).input_ids
+        return [{"context": one} for one in encoder(ids.to(encoder.device))[0]]
 
     def predict(
         self, denoiser: Any, noisy: torch.Tensor, levels: torch.Tensor, batch: Batch
@@ -37,15 +48,3 @@ class StableDiffusion(Diffusion):
         context = batch.text["context"].to(batch.dtype)
         predicted: torch.Tensor = denoiser(noisy, levels, context, return_dict=False)[0]
         return predicted
-
-
-def token_ids(tokenizer: Any, captions: list[str]) -> torch.Tensor:
-    """Tokens of captions, filled up and cut to what the encoder reads."""
-    ids: torch.Tensor = tokenizer(
-        captions,
-        padding="max_length",
-        max_length=tokenizer.model_max_length,
-        truncation=True,
-        return_tensors="pt",
-    ).input_ids
-    return ids
