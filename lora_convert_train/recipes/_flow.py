@@ -78,8 +78,7 @@ class Flow(Recipe):
         config = self.base.config("scheduler")
         first, last = config.get("base_image_seq_len", 256), config.get("max_image_seq_len", 4096)
         low, high = config.get("base_shift", 0.5), config.get("max_shift", 1.15)
-        rise: float = (high - low) / (last - first)
-        return low + rise * (tokens - first)
+        return float(low + (high - low) * (tokens - first) / (last - first))
 
     def tokens(self, latents: torch.Tensor) -> int:
         """How many tokens the denoiser makes of latents."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def tokens(
     tokenizer: Any, captions: list[str], longest: int | None = None, *, to_longest: bool = False
 ) -> Any:
-    """``input_ids`` and ``attention_mask``, (B, tokens): cut to what the tokenizer's encoder reads, and to `longest`.
+    """``input_ids`` and ``attention_mask``, (B, tokens): cut to what the encoder reads, and to `longest`.
 
     Filled up to just that, or with `to_longest` to the longest caption.
     """
@@ -41,16 +41,16 @@ def chats(tokenizer: Any, captions: list[str], *, thinking: bool) -> list[str]:
 
 
 def filled_up(texts: list[Tensors]) -> Tensors:
-    """``context`` of texts (tokens, width) as one (B, tokens, width); where they differ in length, a ``mask``.
+    """``context`` of texts, (tokens, width), as one (B, tokens, width), filled up with zeros.
 
-    The mask is (B, tokens), 1 where a token is and 0 where the context was filled up with zeros.
+    Where texts differ in length, a ``mask`` too: (B, tokens), 1 where a token is.
     """
-    from torch import ones
+    import torch
     from torch.nn.utils.rnn import pad_sequence
 
     contexts = [text["context"] for text in texts]
     context = pad_sequence(contexts, batch_first=True)
     if all(len(one) == context.shape[1] for one in contexts):
         return {"context": context}
-    held = [ones(len(one), dtype=int, device=one.device) for one in contexts]
+    held = [one.new_ones(len(one), dtype=torch.long) for one in contexts]
     return {"context": context, "mask": pad_sequence(held, batch_first=True)}

@@ -24,7 +24,10 @@ _STEPS = 50
 
 
 class Flux2Klein(Flow):
-    """Three layers of Qwen3 side by side, with all that captions are filled up with; latents of 2 × 2 as channels."""
+    """Three layers of Qwen3 side by side; latents of 2 × 2 as channels.
+
+    What captions are filled up with is told too: the model has learned to read it.
+    """
 
     architecture = "flux2"
     pipelines = ("Flux2KleinPipeline",)

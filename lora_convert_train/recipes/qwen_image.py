@@ -28,7 +28,7 @@ _LONGEST = 512
 
 
 class QwenImage(Flow):
-    """Qwen2.5-VL's last hidden states of a caption, as many as it has tokens; a VAE of videos, at one frame."""
+    """Qwen2.5-VL's last hidden states of a caption's tokens alone; a VAE of videos, for one frame."""
 
     architecture = "qwen_image"
     pipelines = ("QwenImagePipeline",)
@@ -55,7 +55,8 @@ class QwenImage(Flow):
         """Each channel by its own mean and deviation."""
         config = self.base.config("vae")
         mean, deviation = (
-            latents.new_tensor(config[name]).view(-1, 1, 1) for name in ("latents_mean", "latents_std")
+            latents.new_tensor(config[name]).view(-1, 1, 1)
+            for name in ("latents_mean", "latents_std")
         )
         return (latents - mean) / deviation
 

@@ -18,7 +18,7 @@ _LONGEST = 512
 
 
 class ZImage(Flow):
-    """Qwen3's last layer but one, of a caption's tokens alone; it counts noise backwards, and predicts the way back."""
+    """Qwen3's last layer but one, of a caption's tokens alone. Noise levels and flow are reversed."""
 
     architecture = "z_image"
     pipelines = ("ZImagePipeline",)

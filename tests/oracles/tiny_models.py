@@ -168,7 +168,7 @@ def _z_image() -> dict[str, nn.Module]:
         n_kv_heads=2,
         cap_feat_dim=16,
         axes_dims=[4, 6, 6],
-        axes_lens=[128, 32, 32],
+        axes_lens=[1024, 32, 32],
     )
     for token in (transformer.x_pad_token, transformer.cap_pad_token):
         nn.init.normal_(token)
@@ -194,7 +194,7 @@ _LANGUAGE = {
     "intermediate_size": 24,
     "num_attention_heads": 2,
     "num_key_value_heads": 1,
-    "max_position_embeddings": 512,
+    "max_position_embeddings": 1024,
 }
 
 
