@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import lora_convert as lc
 from lora_convert.errors import ConversionError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from lora_convert_train.run_folder import RunFolder
 
@@ -50,20 +51,23 @@ def export(run: RunFolder, checkpoint: str, *, step: int, about: dict[str, objec
     """Write ``lora_weights`` of a checkpoint, in place of an older one; its path.
 
     PEFT's folder, and the files of other formats that can hold the adapter. `about` has base, rank, alpha
-    and trigger. Errors as of `lora_convert.convert`, for PEFT.
+    and trigger; the run says what its architecture is, which names alone need not tell. Errors as of
+    `lora_convert.convert`, for PEFT.
     """
+    architecture = run.read_manifest().get("architecture")
+    convert = partial(lc.convert, checkpoint, architecture=architecture)
     staged, old = (os.path.join(run.path, name) for name in (_STAGED, _OLD))
     for left in (staged, old):  # by a run that was killed
         shutil.rmtree(left, ignore_errors=True)
     os.makedirs(staged)
     try:
         inner = os.path.join(staged, "peft")
-        lc.convert(checkpoint, "peft", output=inner)
+        convert("peft", output=inner)
         for name in os.listdir(inner):
             os.replace(os.path.join(inner, name), os.path.join(staged, name))
         os.rmdir(inner)
         rows = [f"| {', '.join(f'`{name}`' for name in PEFT)} | PEFT |"]
-        rows += [f"| `{name}` | {use} |" for name, use in _written(run, checkpoint, staged)]
+        rows += [f"| `{name}` | {use} |" for name, use in _written(convert, run.name, staged)]
         trigger = f"Trigger word: `{about['trigger']}`. " if about.get("trigger") else ""
         told = {**about, "trigger": trigger, "name": run.name, "step": step}
         text = _README.format(rows="\n".join(rows), **told)
@@ -79,13 +83,13 @@ def export(run: RunFolder, checkpoint: str, *, step: int, about: dict[str, objec
     return run.weights
 
 
-def _written(run: RunFolder, checkpoint: str, folder: str) -> Iterator[tuple[str, str]]:
+def _written(convert: Callable[..., object], run: str, folder: str) -> Iterator[tuple[str, str]]:
     """Names and uses of the files that could be written."""
     done: set[str] = set()
     for target in _TARGETS:
-        name = target.file.format(name=run.name)
+        name = target.file.format(name=run)
         if target.kind not in done:
             with suppress(ConversionError):
-                lc.convert(checkpoint, target.format, output=os.path.join(folder, name))
+                convert(target.format, output=os.path.join(folder, name))
                 done.add(target.kind)
                 yield name, target.use
