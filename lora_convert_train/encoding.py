@@ -77,12 +77,13 @@ class Work(NamedTuple):
             self.recipe.free_encoders()
 
     def _identity(self, cache: Cache, parts: Sequence[str]) -> list[object]:
-        """What the encoded depends on, of the base: classes and the content of files."""
+        """What the encoded depends on: the recipe, and of the base classes and the content of files."""
         base = self.recipe.base
-        return [
+        files = (
             [part, base.index[part], [cache.digest_of(path) for path in base.files(part)]]
             for part in parts
-        ]
+        )
+        return [self.recipe.architecture, *files]
 
     def _image_keys(self, cache: Cache, *, mirrored: bool) -> tuple[tuple[str, ...], ...]:
         identity = self._identity(cache, self.recipe.image_parts)
