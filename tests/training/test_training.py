@@ -19,6 +19,7 @@ from lora_convert_train.errors import BaseModelError, ResumeError, TrainingError
 from lora_convert_train.run_folder import RunFolder
 from lora_convert_train.settings import Settings
 from lora_convert_train.training import Outcome, Watcher, train
+from tests.oracles.tiny_pipelines import PIPELINES
 from tests.training.kill_campaign import Campaign
 from tests.training.learning import fallen
 from tests.training.reading import bits, metrics
@@ -109,6 +110,20 @@ def test_ten_and_a_kill_and_ten_are_twenty(
     assert outcome.exported
     assert metrics(tmp_path / "parts") == metrics(tmp_path / "whole")
     assert [line["step"] for line in metrics(tmp_path / "parts")] == list(range(1, 21))
+
+
+@pytest.mark.parametrize("architecture", [*sorted(set(PIPELINES) - set(ARCHITECTURES))])
+def test_every_architecture_trains_and_is_exported(
+    architecture: str, base: Callable[[str], Path], photos: Path, tmp_path: Path
+) -> None:
+    outcome = train(settings(base(architecture), photos, tmp_path / "run", targets="attn"))
+    assert outcome.step == 20 and len(metrics(tmp_path / "run")) == 20
+    weights = load_file(Path(outcome.exported) / "adapter_model.safetensors")
+    assert any(tensor.abs().sum() > 0 for name, tensor in weights.items() if "lora_B" in name)
+    architecture_of = outcome.run.read_manifest()["architecture"]
+    for path in Path(outcome.exported).glob("*.safetensors"):
+        assert lc.inspect(path, architecture=architecture_of).unexplained == ()
+    assert len(list(Path(outcome.exported).glob("*.safetensors"))) == 3
 
 
 def test_a_signal_saves_and_exports(
