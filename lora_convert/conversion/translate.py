@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from lora_convert.algorithms import ALGORITHMS, Part, factors_of, with_factors
-from lora_convert.architectures import AUTHORS, Architecture, Row, fill, find_all
+from lora_convert.architectures import AUTHORS, Architecture, Row, fill, find_all, skeleton
 from lora_convert.errors import AmbiguousCheckpointError, NotExpressibleError, ShapeError
 
 if TYPE_CHECKING:
@@ -47,12 +47,12 @@ def translate(
         return adapter._replace(
             deltas=tuple(delta._replace(namespace=namespace) for delta in adapter.deltas)
         )
-    placed = [(_place(delta, architecture), delta) for delta in adapter.deltas]
+    placed = [(_place(delta, architecture, adapter), delta) for delta in adapter.deltas]
     if namespace in AUTHORS:
         placed = [
             known
             for place, delta in placed
-            for known in _without_slices(place, delta, architecture, facts)
+            for known in _without_slices(place, delta, architecture, adapter, facts)
         ]
         deltas = _to_native(placed, namespace, facts)
     else:
@@ -63,13 +63,13 @@ def translate(
     return adapter._replace(deltas=tuple(deltas))
 
 
-def _place(delta: Delta, architecture: Architecture) -> _Place:
+def _place(delta: Delta, architecture: Architecture, adapter: Adapter) -> _Place:
     found = list(find_all(architecture, delta.module, delta.component))
     if not found:
         raise ShapeError(delta.module, f"is not a module of {architecture.title}")
     entry, digits = found[0]
     if entry.row.growth:
-        growth = _growth(delta)
+        growth = _growth(delta, adapter)
         entry = min((entry for entry, _ in found), key=lambda one: abs(one.row.growth - growth))
     native = delta.namespace in AUTHORS
     return _Place(
@@ -96,14 +96,14 @@ def _from_row(place: _Place, delta: Delta, namespace: Namespace, facts: Facts) -
 
 
 def _without_slices(
-    place: _Place, delta: Delta, architecture: Architecture, facts: Facts
+    place: _Place, delta: Delta, architecture: Architecture, adapter: Adapter, facts: Facts
 ) -> list[tuple[_Place, Delta]]:
     """The same; of a part that only some tools have a name for, the Diffusers modules it is made of."""
     component = architecture.component(place.component)
     if component is None or place.row not in component.slices:
         return [(place, delta)]
     parts = _from_row(place, delta, "diffusers", facts)
-    return [(_place(part, architecture), part) for part in parts]
+    return [(_place(part, architecture, adapter), part) for part in parts]
 
 
 def _height(delta: Delta) -> int:
@@ -111,10 +111,15 @@ def _height(delta: Delta) -> int:
     return ALGORITHMS[delta.algorithm].algebra.shape(delta.tensors)[0]
 
 
-def _growth(delta: Delta) -> float:
-    """Outputs an input; 1 where the factors do not tell both."""
+def _growth(delta: Delta, adapter: Adapter) -> float:
+    """Outputs an input; where factors tell outputs alone, many for the tallest block's, none for others."""
     shape = ALGORITHMS[delta.algorithm].algebra.shape(delta.tensors)
-    return shape[0] / shape[1] if len(shape) > 1 and all(shape[:2]) else 1.0
+    if len(shape) > 1 and all(shape[:2]):
+        return shape[0] / shape[1]
+    kind = skeleton(delta.module)[0]
+    alike = (other for other in adapter.deltas if skeleton(other.module)[0] == kind)
+    tallest = max(_height(other) for other in alike if other.component == delta.component)
+    return float(shape[0]) if shape[0] == tallest else 0.0
 
 
 def _unit(row: Row, height: int, module: str) -> int:
