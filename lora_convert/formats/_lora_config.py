@@ -46,6 +46,7 @@ _BASE_CHANGING = ("pissa", "olora", "corda", "loftq", "lora_ga")
 
 _UNBOUNDED = re.compile(r"(?<!\\)(?:[*+]|\{\d*,\d*\})")
 _QUANTIFIED_GROUP = re.compile(r"\)(?:[*+?]|\{)")
+_REPEATS = re.compile(r"(?<!\\)[*+?{(]")
 _MOST_UNBOUNDED = 2
 
 
@@ -70,7 +71,9 @@ class LoraConfig(NamedTuple):
     settings: Mapping[str, float] = {}
     """Numbers that belong to the factors of every module."""
     feedforward: tuple[str, ...] = ()
-    """Names or endings of names of modules whose inputs are changed, not their outputs (IA3)."""
+    """Endings of names of modules whose inputs are changed, not their outputs (IA3)."""
+    feedforward_expression: str = ""
+    """What their whole names match, where they are given so."""
 
     @property
     def algorithms(self) -> tuple[str, ...]:
@@ -93,7 +96,10 @@ class LoraConfig(NamedTuple):
         """The numbers that belong to a module's factors."""
         if self.kind != "IA3":
             return self.settings
-        return {"on_input": float(_is_among(module, self.feedforward))}
+        among = module.endswith(self.feedforward)
+        if self.feedforward_expression:
+            among = re.fullmatch(self.feedforward_expression, module) is not None
+        return {"on_input": float(among)}
 
     def targets_module(self, module: str) -> bool:
         """Whether the configuration adapts a module."""
@@ -185,6 +191,7 @@ def read_config(data: object, path: str) -> LoraConfig:
             for name, value in settings_in(kind, fields.data).items()
         },
         feedforward=tuple(map(str, feedforward)) if isinstance(feedforward, list) else (),
+        feedforward_expression=fields.expression("feedforward_modules", feedforward),
     )
 
 
@@ -233,10 +240,16 @@ class _Fields:
             self._check_pattern(name, pattern)
         return value.items()
 
+    def expression(self, name: str, value: object) -> str:
+        if not isinstance(value, str):
+            return ""
+        self._check_pattern(name, value)
+        return value
+
     def _check_pattern(self, name: str, pattern: str) -> None:
         """Refuse expressions that could match for ever: they come from strangers."""
         if (
-            len(pattern) > 500
+            (len(pattern) > 500 and _REPEATS.search(pattern))
             or _QUANTIFIED_GROUP.search(pattern)
             or len(_UNBOUNDED.findall(pattern)) > _MOST_UNBOUNDED
         ):

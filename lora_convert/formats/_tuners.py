@@ -6,6 +6,7 @@ the shapes that the tensors have (peft 0.21, tuners/*/layer.py, update_layer).
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lora_convert.errors import NotExpressibleError
@@ -77,9 +78,20 @@ def layout(kind: str, entries: Sequence[ScaleEntry]) -> dict[str, object]:
         return _oft(entries)
     if kind == "BOFT":
         return _boft(entries)
-    if kind == "IA3":
-        return {"feedforward_modules": sorted(e.module for e in entries if e.settings["on_input"])}
-    return {}
+    return _ia3(entries) if kind == "IA3" else {}
+
+
+def _ia3(entries: Sequence[ScaleEntry]) -> dict[str, object]:
+    """Which modules' inputs are changed.
+
+    Listed names are endings of names (peft 0.21, tuners/ia3/model.py); where that would take another
+    module too, an expression names them whole.
+    """
+    names = sorted(entry.module for entry in entries if entry.settings["on_input"])
+    others = (entry.module for entry in entries if not entry.settings["on_input"])
+    if any(other.endswith(tuple(names)) for other in others):
+        return {"feedforward_modules": "|".join(map(re.escape, names))}
+    return {"feedforward_modules": names}
 
 
 def _oft(entries: Sequence[ScaleEntry]) -> dict[str, object]:

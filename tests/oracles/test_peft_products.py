@@ -173,3 +173,22 @@ def test_butterflies_are_those_of_peft(stages: int) -> None:
         total = moving @ diagonal @ moving.T @ total
     found = turned(weight, blocks, Rotation("butterfly_in"))
     np.testing.assert_allclose(found, weight @ total.T, atol=1e-10)
+
+
+def test_an_input_whose_name_ends_another_is_changed_alone(tmp_path: Path) -> None:
+    """IA3's configuration lists ends of names; PEFT would take the inner layer's inputs too."""
+    base = nn.ModuleDict(
+        {"inner": nn.ModuleDict({"to_q": nn.Linear(8, 12)}), "to_q": nn.Linear(12, 8)}
+    )
+    config = IA3Config(target_modules=["inner.to_q", "to_q"], feedforward_modules="to_q")
+    model = get_peft_model(copy.deepcopy(base), config)
+    for name, parameter in model.named_parameters():
+        if "ia3_l" in name:
+            parameter.data = 1 + 0.2 * torch.randn_like(parameter)
+    model.save_pretrained(tmp_path / "saved")
+    there = lc.convert(str(tmp_path / "saved"), "accelerate", output=str(tmp_path / "there"))
+    back = lc.convert(there.output, "peft", output=str(tmp_path / "back"))
+    loaded = PeftModel.from_pretrained(copy.deepcopy(base), back.output)
+    wanted, found = merged(model), merged(loaded)
+    for name in wanted:
+        np.testing.assert_array_equal(found[name], wanted[name], err_msg=name)
