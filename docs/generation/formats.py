@@ -64,11 +64,15 @@ def formats_page() -> str:
 def _run() -> str:
     """What ``python -m tests.laws.matrix`` found when it was last run."""
     found = json.loads(MATRIX.read_text(encoding="utf-8"))
-    formats, algorithms = ", ".join(found["formats"]), ", ".join(found["algorithms"])
+    pairs = found["algorithms"]
+    algorithms = {name for row in pairs.values() for held in row.values() for name in held.split()}
     return (
         f"The last whole run of `python -m tests.laws.matrix` made {found['conversions']:,} conversions, each"
-        f" of an adapter of every module: {algorithms} of {len(found['architectures'])} architectures between"
-        f" {formats}. ΔW was the same before and after, to the last bit."
+        f" of an adapter of every module: {', '.join(sorted(algorithms))} of"
+        f" {len(found['architectures'].split())} architectures between {', '.join(pairs)}. What each output"
+        " holds was read by its names, without the converter, and what that makes of a base weight was worked"
+        " out by the algorithm's formula, in float64. The largest difference, over what the adapter changes,"
+        f" was {found['largest_difference']:g}."
     )
 
 

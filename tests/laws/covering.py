@@ -1,55 +1,43 @@
-"""Cases that hold every pair of values of every two axes: faults of the engine come from two things meeting.
+"""Few cases in which every two things meet that can: faults of the engine come from two things meeting.
 
 All combinations are `python -m tests.laws.matrix`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from itertools import combinations, product
 
+Case = tuple[str, ...]
+Pair = tuple[tuple[int, str], ...]
 
-def pairwise(*axes: Iterable[str]) -> list[tuple[str, ...]]:
+
+def pairwise(*axes: Iterable[str]) -> list[Case]:
     """A small list of cases, one value of each axis in each, with every pair of values in some."""
-    values = [list(axis) for axis in axes]
-    open_pairs = {
-        (one, other): set(product(values[one], values[other]))
-        for one, other in combinations(range(len(values)), 2)
-    }
-    cases: list[tuple[str, ...]] = []
-    for (one, other), pairs in open_pairs.items():
-        for first, second in product(values[one], values[other]):
-            if (first, second) in pairs:
-                case = _filled({one: first, other: second}, values, open_pairs)
-                for (left, right), rest in open_pairs.items():
-                    rest.discard((case[left], case[right]))
-                cases.append(case)
-    return cases
+    return covering(product(*axes))
 
 
-def _filled(
-    chosen: dict[int, str],
-    values: Sequence[Sequence[str]],
-    open_pairs: dict[tuple[int, int], set[tuple[str, str]]],
-) -> tuple[str, ...]:
-    """A case of these values, and on the other axes of those that close most open pairs."""
-
-    def closes(axis: int, value: str) -> int:
-        return sum(
-            ((known, value) if at < axis else (value, known))
-            in open_pairs[min(at, axis), max(at, axis)]
-            for at, known in chosen.items()
-        )
-
-    for axis, choices in enumerate(values):
-        if axis not in chosen:
-            turn = len(chosen) + sum(map(len, open_pairs.values()))
-            rotated = [*choices[turn % len(choices) :], *choices[: turn % len(choices)]]
-            chosen[axis] = max(rotated, key=lambda value: closes(axis, value))
-    return tuple(chosen[axis] for axis in range(len(values)))
+def covering(cases: Iterable[Case]) -> list[Case]:
+    """Some of `cases`, in which all pairs of values stand together that do in any of them."""
+    sharing: dict[Pair, list[Case]] = {}
+    for case in cases:
+        for pair in _pairs(case):
+            sharing.setdefault(pair, []).append(case)
+    open_pairs = set(sharing)
+    chosen: list[Case] = []
+    # the rarest first: common ones are closed by them on the way
+    for pair in sorted(sharing, key=lambda one: (len(sharing[one]), one)):
+        if pair in open_pairs:
+            chosen.append(max(sharing[pair], key=lambda case: len(open_pairs & _pairs(case))))
+            open_pairs -= _pairs(chosen[-1])
+    return sorted(chosen)
 
 
-def spread(*axes: Iterable[str]) -> list[tuple[str, ...]]:
+def _pairs(case: Case) -> set[Pair]:
+    return set(combinations(enumerate(case), 2))
+
+
+def spread(*axes: Iterable[str]) -> list[Case]:
     """The values of the first axis, with those of the others in turn."""
     first, *others = (list(axis) for axis in axes)
     return [

@@ -7,6 +7,7 @@ tests/algorithms.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -31,6 +32,8 @@ class Shape(NamedTuple):
     """Rows that are moved together."""
     inputs: int
     kernel: tuple[int, ...]
+    told_by_size: bool = False
+    """Whether its height over its inputs alone tells it from another module of the same name."""
 
 
 class Drawing(NamedTuple):
@@ -118,13 +121,20 @@ def _lokr(draw: Drawing, shape: Shape) -> list[Part]:
     if len({*shape.heights}) > 1:
         return []  # they have no second factor in common that PEFT could hold
     # two rows of blocks, as decompose_factor=2 makes of all modules
-    inner, scale = draw.array(shape.heights[0] // 2, shape.inputs // 2, *shape.kernel), draw.scale()
-    return [Part({"lokr_w1": draw.array(2, 2), "lokr_w2": inner}, scale, {}) for _ in shape.heights]
+    height, width, scale = shape.heights[0] // 2, shape.inputs // 2, draw.scale()
+    if draw.rng.random() < 0.5:
+        inner = {"lokr_w2": draw.array(height, width, *shape.kernel)}
+    else:
+        columns = width * math.prod(shape.kernel)
+        inner = {"lokr_w2_a": draw.array(height, 1), "lokr_w2_b": draw.array(1, columns)}
+    return [Part({"lokr_w1": draw.array(2, 2), **inner}, scale, {}) for _ in shape.heights]
 
 
 def _oft(draw: Drawing, shape: Shape) -> list[Part]:
-    size = 4
-    settings = {"constraint": 0.0}
+    size = math.gcd(4, *shape.heights)
+    # of a constraint, which is one for all blocks, rows cannot be parted
+    whole = len(shape.heights) == 1 and shape.unit >= shape.heights[0]
+    settings = {"constraint": 0.125 if whole else 0.0}
     return [
         Part({"oft_blocks": draw.array(height // size, size, size)}, 1.0, settings)
         for height in shape.heights
@@ -135,6 +145,8 @@ def _boft(draw: Drawing, shape: Shape) -> list[Part]:
     if len(shape.heights) > 1 or shape.unit < shape.heights[0]:
         return []  # rows that are moved cannot be those of a butterfly
     (height,) = shape.heights
+    if height % 4:
+        return []  # two stages of blocks of two
     blocks = draw.array(2, height // 2, 2, 2)
     return [
         Part(
@@ -163,7 +175,8 @@ def _boft_in(draw: Drawing, shape: Shape) -> list[Part]:
 
 
 def _ia3(draw: Drawing, shape: Shape) -> list[Part]:
-    columns = shape.inputs if len(shape.heights) == 1 and draw.rng.random() < 0.5 else 0
+    free = len(shape.heights) == 1 and not shape.told_by_size
+    columns = shape.inputs if free and draw.rng.random() < 0.5 else 0
     tail = (1, 1) if shape.kernel else ()
     settings = {"on_input": float(bool(columns))}
     parts = []

@@ -7,7 +7,7 @@ from itertools import product
 
 import numpy as np
 
-from lora_convert.architectures import ARCHITECTURES, Component, Row, fill, find
+from lora_convert.architectures import ARCHITECTURES, Component, Row, fill, find_all
 from lora_convert.operations.adapters import AdapterArrays, ModuleArrays
 from tests.laws.generators import GENERATORS, Drawing, Shape, base_of
 
@@ -78,7 +78,8 @@ def _modules(
             for numbers in blocks(row, component):
                 groups.setdefault(numbers, []).append((fill(pattern, numbers), height))
         for members in groups.values():
-            shape = Shape(tuple(height for _, height in members), WIDTH, width, kernel)
+            tall = tuple(height for _, height in members)
+            shape = Shape(tall, WIDTH, width, kernel, bool(row.growth))
             made = GENERATORS[algorithm](Drawing(rng, dtype, mixed), shape)
             for (name, _), part in zip(members, made, strict=False):
                 yield ModuleArrays(component.name, name, algorithm, *part)
@@ -108,12 +109,22 @@ def adapter(
     return AdapterArrays(tuple(modules), architecture, {})
 
 
+def placed(architecture: str, module: ModuleArrays) -> tuple[Row, int, tuple[str, ...]]:
+    """The row that a module was made from, its place in that row, and the numbers in its name."""
+    known = ARCHITECTURES[architecture]
+    component = known.component(module.component)
+    assert component is not None
+    for entry, digits in find_all(known, module.module, module.component):
+        numbers = entry.wildcards(digits)
+        if numbers in blocks(entry.row, component):
+            return entry.row, entry.member, numbers
+    raise AssertionError(module.module)
+
+
 def weight_shape(architecture: str, module: ModuleArrays) -> tuple[int, ...]:
     """The shape of the weight that a module's factors were made for."""
-    entry, _ = find(ARCHITECTURES[architecture], module.module, module.component)
-    assert entry is not None
-    width = inputs(architecture, entry.row)
-    return (heights(entry.row)[entry.member], width, *_kernel(entry.row))
+    row, member, _ = placed(architecture, module)
+    return (heights(row)[member], inputs(architecture, row), *_kernel(row))
 
 
 def changes(found: AdapterArrays) -> dict[tuple[str, str], np.ndarray]:

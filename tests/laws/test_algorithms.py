@@ -13,7 +13,8 @@ from lora_convert.operations.catalogue import catalogue
 from tests.laws.generators import GENERATORS
 from tests.laws.pairs import holds
 from tests.laws.synthesis import adapter, largest_difference, parts
-from tests.laws.test_conversion import LOW_RANK, tree, written
+from tests.laws.test_conversion import LOW_RANK, tree
+from tests.laws.witness import written
 
 TELLING = ("sd1", "flux")
 """Architectures that have all kinds of rows between them: convolutions of both kinds, fused, swapped."""

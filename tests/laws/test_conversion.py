@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 import lora_convert as lc
 from lora_convert.architectures import ARCHITECTURES
-from lora_convert.formats import FORMATS
-from tests.laws.covering import pairwise, spread
+from tests.laws.covering import covering, spread
+from tests.laws.matrix import FOUND, Case, cases, contents
 from tests.laws.pairs import WRITTEN, named, possible
 from tests.laws.synthesis import adapter, changes, largest_difference
+from tests.laws.witness import TOLERANCE, converted, difference, written
 
 LOW_RANK = ("lora", "dora")
 """Algorithms that every format holds; the others are in test_algorithms.py."""
-
-
-def written(folder: Path, format_name: str, made: lc.AdapterArrays) -> str:
-    """A file or folder of `made` in a format."""
-    output = folder / (
-        f"{format_name}" if FORMATS[format_name].folder else f"{format_name}.safetensors"
-    )
-    return lc.write_adapter(made, str(output), to=format_name).output
 
 
 def tree(path: str) -> dict[str, bytes]:
@@ -38,33 +33,44 @@ def tree(path: str) -> dict[str, bytes]:
     }
 
 
+ONCE_WRONG = [
+    # the last block's modulation is half as high and swapped, and nothing but heights tells
+    Case("sd3", "oft", "lycoris", "kohya"),
+    # a module's whole name is the end of another's, and the configuration lists ends
+    Case("hunyuan_video", "ia3", "kohya", "peft"),
+]
+"""Two things that met and acted otherwise; cases that hold all pairs need not have them."""
+
+
 @pytest.mark.parametrize(
-    ("architecture", "origin", "target", "algorithm"),
-    possible(pairwise(ARCHITECTURES, WRITTEN, WRITTEN, LOW_RANK)),
+    "case", sorted({*covering(cases(ARCHITECTURES)), *ONCE_WRONG}), ids=" ".join
 )
-def test_every_conversion_keeps_the_effective_change(
-    tmp_path: Path, architecture: str, origin: str, target: str, algorithm: str
-) -> None:
-    check_change(tmp_path, architecture, origin, target, algorithm)
-
-
-def check_change(folder: Path, architecture: str, origin: str, target: str, algorithm: str) -> None:
-    """Convert an adapter of every module, and compare it with what it was made from."""
+def test_every_conversion_keeps_the_effective_change(tmp_path: Path, case: Case) -> None:
+    architecture, algorithm, origin, target = case
     made = adapter(architecture, algorithm, components=named(architecture, origin, target))
-    source = written(folder, origin, made)
-    output = str(folder / f"to-{target}")
-    result = lc.convert(source, target, output=output, architecture=architecture)
-    assert result.proof is not None
-    assert result.proof.exact, result.proof
-    back = lc.read_adapter(result.output, architecture=architecture)
-    assert largest_difference(made, back) == 0.0
-    magnitudes = {(m.component, m.module): m.tensors.get("magnitude") for m in back.modules}
-    for module in made.modules:
-        assert module.algorithm == algorithm
-        if algorithm == "dora":
-            found = magnitudes[module.component, module.module]
-            np.testing.assert_array_equal(found, module.tensors["magnitude"])
-    assert lc.verify(source, result.output, architecture=architecture).exact
+    source = written(tmp_path, origin, made)
+    assert difference(made, source, origin) <= TOLERANCE
+    converted(tmp_path, made, source, target)
+
+
+def test_the_whole_matrix_was_run_with_what_there_is() -> None:
+    """What the page of formats says of it; ``python -m tests.laws.matrix --new`` runs what is new."""
+    wanted = list(cases(ARCHITECTURES))
+    told = json.loads(FOUND.read_text(encoding="utf-8"))
+    assert told.pop("largest_difference") <= TOLERANCE
+    assert told == contents(wanted)
+
+
+@pytest.mark.parametrize("role", ["up", "down", "alpha"])
+def test_the_witness_sees_a_number_that_is_wrong(tmp_path: Path, role: str) -> None:
+    made = adapter("flux", components=("transformer",))
+    source = written(tmp_path, "kohya", made)
+    assert difference(made, source, "kohya") <= TOLERANCE
+    tensors = load_file(source)
+    name = next(key for key in tensors if f"lora_{role}." in key or key.endswith(f".{role}"))
+    wrong = np.asarray(tensors[name] * (1 + 1e-6), "float32")
+    save_file({**tensors, name: wrong}, source)
+    assert difference(made, source, "kohya") > TOLERANCE
 
 
 @pytest.mark.parametrize(("architecture", "target"), possible(spread(ARCHITECTURES, WRITTEN)))

@@ -11,7 +11,8 @@ from lora_convert.architectures import ARCHITECTURES
 from tests.laws.covering import pairwise
 from tests.laws.pairs import WRITTEN, named, possible
 from tests.laws.synthesis import adapter, parts
-from tests.laws.test_conversion import LOW_RANK, written
+from tests.laws.test_conversion import LOW_RANK
+from tests.laws.witness import written
 
 ALIKE = {"sd1", "sd2"}
 """Every module of one has the same names in the other."""
