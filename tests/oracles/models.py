@@ -73,7 +73,7 @@ CONNECTORS23 = {
 }
 CASCADE = {"clip_text_in_channels": 1280, "clip_image_in_channels": 768, "in_channels": 16}
 
-_CLASSES: dict[str, tuple[tuple[str, dict[str, Any]], ...]] = {
+CLASSES: dict[str, tuple[tuple[str, dict[str, Any]], ...]] = {
     "sd1": (("UNet2DConditionModel", {"cross_attention_dim": 768}),),
     "sd2": (
         ("UNet2DConditionModel", {"cross_attention_dim": 1024, "use_linear_projection": True}),
@@ -302,16 +302,21 @@ _ENCODERS: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {
 }
 
 
+def kinds(architecture: str, component: str) -> list[tuple[Any, dict[str, Any]]]:
+    """A component's class with its arguments, for each of its sizes."""
+    encoder = _ENCODERS.get((architecture, component))
+    if encoder:
+        kind = getattr(transformers, encoder[0])
+        return [(lambda **config: kind(kind.config_class(**config)), encoder[1])]
+    wanted = _OTHERS.get((architecture, component)) or CLASSES[architecture]
+    return [(_kind(name), config) for name, config in wanted]
+
+
 @cache
 def models(architecture: str, component: str) -> tuple[nn.Module, ...]:
     """A component in each of its sizes, without weights."""
     with torch.device("meta"):
-        encoder = _ENCODERS.get((architecture, component))
-        if encoder:
-            kind = getattr(transformers, encoder[0])
-            return (kind(kind.config_class(**encoder[1])),)
-        wanted = _OTHERS.get((architecture, component)) or _CLASSES[architecture]
-        return tuple(_kind(name)(**config) for name, config in wanted)
+        return tuple(kind(**config) for kind, config in kinds(architecture, component))
 
 
 def _kind(name: str) -> Any:

@@ -13,6 +13,7 @@ pytest.importorskip("diffusers")
 pytest.importorskip("transformers")
 
 from diffusers.loaders import single_file_utils  # noqa: E402
+from diffusers.loaders.single_file_model import SINGLE_FILE_LOADABLE_CLASSES  # noqa: E402
 
 from lora_convert.architectures import (  # noqa: E402
     ARCHITECTURES,
@@ -23,7 +24,7 @@ from lora_convert.architectures import (  # noqa: E402
     find_all,
     skeleton,
 )
-from tests.oracles.models import layers, models  # noqa: E402
+from tests.oracles.models import CLASSES, layers, models  # noqa: E402
 
 if TYPE_CHECKING:
     from torch import nn
@@ -36,6 +37,8 @@ SPARE = {
 }
 """Modules that no size has which is built here: T5 v1.0 has one wi, a shortcut is where widths change."""
 
+
+UNETS = ("sd1", "sd2", "sdxl", "sdxl_refiner", "kolors")
 
 PATCHES = {("cogvideox", "patch_embed.proj")}
 """Layers that are convolutions in one size and linear in another; factors keep the shape they have."""
@@ -96,9 +99,6 @@ def modules(
             yield native, entry.row, [fill(one, numbers) for one in entry.row.names("model")]
 
 
-UNETS = ("sd1", "sd2", "sdxl", "sdxl_refiner", "kolors")
-
-
 @pytest.mark.parametrize("architecture", UNETS)
 def test_diffusers_converter_agrees_on_every_unet_module(architecture: str) -> None:
     """Each original weight holds an identity; the converter must put it where the table says."""
@@ -133,41 +133,57 @@ class Lenient(dict[str, Any]):
         return super().pop(key, *(default or (torch.zeros(1),)))
 
 
-def converter(name: str) -> Callable[..., dict[str, Any]]:
-    """One of Diffusers' converters of checkpoints."""
-    found: Callable[..., dict[str, Any]] = getattr(single_file_utils, f"convert_{name}")
+Converter = Callable[..., dict[str, Any]]
+
+
+def converter(kind: str) -> Converter:
+    """Diffusers' converter of a class's checkpoints."""
+    found: Converter = SINGLE_FILE_LOADABLE_CLASSES[kind]["checkpoint_mapping_fn"]
     return found
 
 
 CONVERTERS = {
-    "sd3": converter("sd3_transformer_checkpoint_to_diffusers"),
-    "flux": converter("flux_transformer_checkpoint_to_diffusers"),
-    "flux2": converter("flux2_transformer_checkpoint_to_diffusers"),
-    "flux3": converter("flux3_transformer_checkpoint_to_diffusers"),
-    "chroma": converter("chroma_transformer_checkpoint_to_diffusers"),
-    "auraflow": converter("auraflow_transformer_checkpoint_to_diffusers"),
-    "lumina2": converter("lumina2_to_diffusers"),
-    "sana": converter("sana_transformer_to_diffusers"),
-    "hidream": converter("hidream_transformer_to_diffusers"),
-    "qwen_image21": converter("qwen_image21_transformer_checkpoint_to_diffusers"),
-    "z_image": converter("z_image_transformer_checkpoint_to_diffusers"),
-    "krea2": converter("krea2_transformer_checkpoint_to_diffusers"),
-    "ernie_image": converter("ernie_image_transformer_checkpoint_to_diffusers"),
-    "anima": converter("cosmos_transformer_checkpoint_to_diffusers"),
-    "wan": converter("wan_transformer_to_diffusers"),
-    "wan_animate2": converter("wan_animate_2_transformer_to_diffusers"),
-    "skyreels_v2": converter("wan_transformer_to_diffusers"),
-    "helios": converter("wan_transformer_to_diffusers"),
-    "anyflow": converter("wan_transformer_to_diffusers"),
-    "hunyuan_video": converter("hunyuan_video_transformer_to_diffusers"),
-    "ltx_video": converter("ltx_transformer_checkpoint_to_diffusers"),
-    "ltx2": converter("ltx2_transformer_to_diffusers"),
-    "cosmos1": converter("cosmos_transformer_checkpoint_to_diffusers"),
-    "cosmos2": converter("cosmos_transformer_checkpoint_to_diffusers"),
-    "mochi": converter("mochi_transformer_checkpoint_to_diffusers"),
-    "minimax_h3": converter("minimax_h3_transformer_checkpoint_to_diffusers"),
-    "stable_cascade": converter("stable_cascade_unet_single_file_to_diffusers"),
+    **{
+        architecture: converter(sizes[0][0])
+        for architecture, sizes in CLASSES.items()
+        if sizes[0][0] in SINGLE_FILE_LOADABLE_CLASSES and architecture not in UNETS
+    },
+    # Wan's blocks, of which Diffusers converts adapters alone
+    "helios": converter("WanTransformer3DModel"),
+    "anyflow": converter("WanTransformer3DModel"),
 }
+
+_KEPT = "its authors keep Diffusers' names"
+_UNKNOWN = "no other names are known than Diffusers'"
+_SCRIPT = "diffusers, scripts/convert_{}_to_diffusers.py, which is not installed with it"
+WITHOUT_CONVERTER = {
+    "framepack": _KEPT,
+    "kandinsky5": _KEPT,
+    "cogview4": _UNKNOWN,
+    "bria_fibo": _UNKNOWN,
+    "bria_fibo2": _UNKNOWN,
+    "ideogram4": "its converter of adapters is held in test_adapter_converters.py",
+    "ace_step": "its converter of adapters is held in test_adapter_converters.py",
+    "cogvideox": _SCRIPT.format("cogvideox"),
+    "hunyuan_dit": _SCRIPT.format("hunyuandit"),
+    "hunyuan_image": _SCRIPT.format("hunyuan_image"),
+    "hunyuan_video15": _SCRIPT.format("hunyuan_video1_5"),
+    "pixart": _SCRIPT.format("pixart"),
+}
+"""Architectures of whose checkpoints the installed Diffusers has no converter: what their names are from."""
+
+
+def test_every_architecture_is_held_against_a_converter_or_says_why_not() -> None:
+    held = {*UNETS, *CONVERTERS}
+    assert not held & WITHOUT_CONVERTER.keys()
+    assert held | WITHOUT_CONVERTER.keys() == set(ARCHITECTURES) == set(CLASSES)
+
+
+def test_those_without_other_names_have_none() -> None:
+    for architecture, why in WITHOUT_CONVERTER.items():
+        rows = ARCHITECTURES[architecture].components[0].rows
+        assert all(row.diffusers == (row.native,) for row in rows) == (why in {_KEPT, _UNKNOWN})
+
 
 UNCONVERTED = {
     "skyreels_v2": "fps_projection",

@@ -30,8 +30,8 @@ CASES = [
     for format_name in ("diffusers", "kohya", "comfyui", "onetrainer", "lycoris")
     for scale in SCALES
     if not (format_name == "onetrainer" and architecture != "flux")
-    # its converter of FLUX's fused layers knows one width only, 3072
-    if not (format_name == "kohya" and architecture == "flux")
+    # its converter of FLUX's fused layers knows one width only, 3072: see loading_matrix.py
+    if not (format_name in {"kohya", "comfyui"} and architecture == "flux")
 ]
 
 
