@@ -119,12 +119,12 @@ def test_the_denoiser_is_asked_as_the_pipeline_asks_it(
             latents=packed_by(pipeline, architecture, noisy),
             output_type="latent",
             num_inference_steps=1,
-            **({"sigmas": [0.5]} if flow else {}),
+            **({"sigmas": [0.75]} if flow else {}),
             **ASKED.get(architecture, PLAIN),
         )
     (theirs, _), (step, _) = asked[0], stepped[0]
     batch = batch_of(torch.zeros_like(noisy), told(recipe, captions))
-    level = torch.tensor([0.5, 0.5]) if flow else step["timestep"].expand(2)
+    level = torch.tensor([0.75, 0.75]) if flow else step["timestep"].expand(2)
     with torch.no_grad(), recorded(denoiser) as asked:
         predicted = recipe.predict(denoiser, noisy, level, batch)
     ours = asked[0][0]
