@@ -95,7 +95,8 @@ def _checkpoint(trainable: int) -> int:
 def _cached(work: Work) -> int:
     """Mean and deviation of the posterior, of each image and its mirror image, in float32."""
     recipe = work.recipe
-    channels = recipe.base.config("vae").get("latent_channels") or 0
+    config = recipe.base.config("vae")
+    channels = config.get("latent_channels") or config.get("z_dim") or 0
     sides = 2 if recipe.settings.random_flip else 1
     area = sum(w * h for w, h in (frame.size for frame in work.frames)) // recipe.vae_scale**2
     return int(2 * 4 * sides * channels * area)

@@ -50,10 +50,16 @@ def work_for(recipe: Recipe, dataset: Dataset, hardware: Hardware) -> Work:
 
 def prepare(recipe: Recipe, dataset: Dataset, hardware: Hardware) -> Prepared:
     """Encode what is not cached, then load the denoiser and put the adapter on it."""
-    from accelerate import Accelerator
+    from accelerate import Accelerator, DistributedDataParallelKwargs
 
     settings = recipe.settings
-    accelerator = Accelerator(mixed_precision=hardware.precision, cpu=hardware.device.type == "cpu")
+    # the last block of some models leaves adapters without a gradient
+    between = DistributedDataParallelKwargs(find_unused_parameters=True)
+    accelerator = Accelerator(
+        mixed_precision=hardware.precision,
+        cpu=hardware.device.type == "cpu",
+        kwargs_handlers=[between],
+    )
     hardware = hardware._replace(device=accelerator.device)
     work = work_for(recipe, dataset, hardware)
     with accelerator.main_process_first():

@@ -35,6 +35,7 @@ def recipe_for(base: Base, settings: Settings) -> Recipe:
     """The recipe of a base's pipeline; BaseModelError where there is none."""
     for recipe in RECIPES:
         if base.pipeline in recipe.pipelines:
+            _check_scheduler(base)
             return recipe(base, settings)
     known = ", ".join(name for recipe in RECIPES for name in recipe.pipelines)
     raise BaseModelError(
@@ -42,3 +43,14 @@ def recipe_for(base: Base, settings: Settings) -> Recipe:
         why=f"those can: {known}",
         hint="give the base model's own pipeline, for text to image",
     )
+
+
+def _check_scheduler(base: Base) -> None:
+    """Raise BaseModelError for models whose noise is scaled as Karras et al. 2022 do it (EDM)."""
+    name = str(base.config("scheduler").get("_class_name", ""))
+    if name.startswith("EDM"):
+        raise BaseModelError(
+            f"{base.folder}: models of {name} cannot be trained",
+            why="their noise levels and latents are scaled in another way",
+            hint="give a base that predicts noise, velocity or a flow",
+        )

@@ -294,6 +294,14 @@ def test_a_base_that_cannot_be_trained(photos: Path, tmp_path: Path) -> None:
     (tmp_path / "base" / "model_index.json").write_text('{"_class_name": "AudioPipeline"}')
     with pytest.raises(BaseModelError, match="cannot be trained"):
         train(settings(tmp_path / "base", photos, tmp_path / "run"))
+    (tmp_path / "base" / "scheduler").mkdir()
+    (tmp_path / "base" / "model_index.json").write_text(
+        '{"_class_name": "StableDiffusionXLPipeline"}'
+    )
+    scheduler = tmp_path / "base" / "scheduler" / "scheduler_config.json"
+    scheduler.write_text('{"_class_name": "EDMDPMSolverMultistepScheduler"}')
+    with pytest.raises(BaseModelError, match="EDMDPMSolverMultistepScheduler cannot be trained"):
+        train(settings(tmp_path / "base", photos, tmp_path / "run"))
     assert not (tmp_path / "run").exists()
 
 
