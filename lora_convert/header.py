@@ -33,3 +33,5 @@ class Document(NamedTuple):
     beside: bool
     """True for the adapter's own, beside the weights; False for one that may be about something else."""
     data: object
+    adapter: str = ""
+    """A name of its own: of an adapter in the same file, it says nothing of others."""

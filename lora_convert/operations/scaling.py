@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from lora_convert.adapter import Scale
+from lora_convert.conversion.gather import adapters as adapters_in
 from lora_convert.conversion.scales import (
     Module,
     ScaleSources,
@@ -23,12 +24,16 @@ if TYPE_CHECKING:
 
     from lora_convert.adapter import Adapter
     from lora_convert.conversion.gather import Gathered
+    from lora_convert.header import Document
     from lora_convert.operations.opening import Opened
 
 
 def scale_sources(opened: Opened, gathered: Iterable[Gathered], option: str | None) -> ScaleSources:
     """The option, the configurations in the header, in documents and in the payload."""
+    gathered = tuple(gathered)
     modules = [entry.as_module for entry in gathered]
+    adapters = {entry.adapter for entry in gathered}
+    adapter = adapters.pop() if len(adapters) == 1 else ""
     checkpoint = opened.checkpoint
     if option is not None:
         return ScaleSources(_option(option), {}, {})
@@ -38,16 +43,23 @@ def scale_sources(opened: Opened, gathered: Iterable[Gathered], option: str | No
     documents = []
     if format_.scale_in in {"header", "config"} and not _covered(modules, header):
         pairs = dict.fromkeys(zip(checkpoint.weights.files, checkpoint.weights.parts, strict=True))
-        documents = [document for file, part in pairs for document in documents_of(file, part)]
+        documents = [found for file, part in pairs for found in documents_of(file, part, adapter)]
         if format_.scale_in == "header":  # a config beside such a file may be another file's
             documents = [document._replace(beside=False) for document in documents]
     return ScaleSources(
         None,
         header,
         document_configs(documents, modules),
-        document_configs(checkpoint.header.documents, modules),
+        document_configs(_of_adapter(opened, adapter), modules),
         in_factors=format_.scale_in == "factors",
     )
+
+
+def _of_adapter(opened: Opened, adapter: str) -> list[Document]:
+    """The configurations in the file itself, without those of its other adapters."""
+    others = {*adapters_in(opened.detection)} - {adapter, ""}
+    documents = opened.checkpoint.header.documents
+    return [document for document in documents if document.adapter not in others]
 
 
 def _covered(modules: Iterable[Module], header: Mapping[str, object]) -> bool:

@@ -37,15 +37,17 @@ def read_document(path: str) -> object:
         raise CorruptCheckpointError(path, "is not valid JSON") from error
 
 
-def documents_of(weights: str, part: str = "") -> list[Document]:
+def documents_of(weights: str, part: str = "", adapter: str = "") -> list[Document]:
     """What may give scales: ``adapter_config.json`` beside the weights, then a run's own documents.
 
-    A run's document that cannot be read is passed over: it may be another tool's.
+    Of one of several `adapter`s in the weights it may lie in a folder of its name beside them. A run's
+    document that cannot be read is passed over: it may be another tool's.
     """
     folder = os.path.dirname(os.path.abspath(weights))
-    beside = os.path.join(folder, CONFIG)
-    if os.path.lexists(beside):
-        return [Document(beside, part, True, read_document(beside))]
+    for place in dict.fromkeys((os.path.join(folder, adapter), folder)):
+        beside = os.path.join(place, CONFIG)
+        if os.path.lexists(beside):
+            return [Document(beside, part, True, read_document(beside))]
     found = []
     for _ in range(_PARENTS):
         folder = os.path.dirname(folder)

@@ -50,6 +50,8 @@ class Config(NamedTuple):
     certain: bool
     """Whether its name says that it is the adapter's own."""
     data: dict[str, Any]
+    adapter: str
+    """Its own name, where it is one of several below a configuration's name."""
 
 
 class Payload(NamedTuple):
@@ -214,7 +216,9 @@ def _config(place: _Place, path: str) -> Config | None:
     fields = {key: value for key, value in place.value.items() if type(value) is not Tensor}
     data = plain(fields, budget)
     if budget.left >= 0:
-        return Config(place.name, _component(place.path), certain, data)
+        *_, above, name = ("", "", *place.path)
+        adapter = name if above in _CONFIGS else ""
+        return Config(place.name, _component(place.path), certain, data, adapter)
     if certain:
         problem = f"its {place.name} holds more than {MAX_VALUES:,} values"
         raise CorruptCheckpointError(path, problem)

@@ -106,7 +106,11 @@ def _header(payload: Payload, views: _Views) -> Header:
     }
     documents = tuple(
         Document(
-            f"{views.file.path} ({config.place})", config.component, config.certain, config.data
+            f"{views.file.path} ({config.place})",
+            config.component,
+            config.certain,
+            config.data,
+            config.adapter,
         )
         for config in payload.configs
     )
