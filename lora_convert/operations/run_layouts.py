@@ -12,6 +12,7 @@ import re
 from typing import Literal, NamedTuple
 
 from lora_convert.operations.sharing import BASES, FINAL, LORAS, PIPELINES
+from lora_convert.storage.documents import CONFIG
 
 CheckpointKind = Literal["file", "folder", "backup"]
 """A weights file, a folder with one in it, or a folder kept to go on from."""
@@ -68,7 +69,7 @@ def _names(pattern: str) -> re.Pattern[str]:
 _NUMBERED = Place("folder", _names(r"checkpoint-(?P<step>\d+)"))
 _WEIGHTS = ("pytorch_lora_weights", "adapter_model")
 _SIMPLETUNER = frozenset({"training_state.json"})
-_TRAINER = frozenset({"trainer_state.json", "adapter_config.json"})
+_TRAINER = frozenset({"trainer_state.json", CONFIG})
 
 LAYOUTS = (
     Layout(
@@ -77,14 +78,20 @@ LAYOUTS = (
         (_NUMBERED._replace(folder="checkpoints"),),
         final_folder="lora_weights",
     ),
-    Layout("simpletuner", "SimpleTuner", (_NUMBERED,), final_files=_WEIGHTS, signs=_SIMPLETUNER),
+    Layout(
+        "simpletuner",
+        "SimpleTuner",
+        (_NUMBERED,),
+        final_files=_WEIGHTS,
+        signs=_SIMPLETUNER,
+        others=frozenset({CONFIG}),
+    ),
     Layout(
         "trainer",
-        "transformers' Trainer, and other scripts that save with PEFT",
+        "transformers' Trainer, and loops that save with PEFT or lora_convert",
         (_NUMBERED,),
         final_files=_WEIGHTS,
         signs=_TRAINER,
-        others=_SIMPLETUNER,
     ),
     Layout(
         "diffusers",
