@@ -11,7 +11,7 @@ from lora_convert.formats._declaration import (
     Variation,
 )
 from lora_convert.formats._foreign import known_as
-from lora_convert.formats._lora_config import LoraConfig, read_config, trainer_config
+from lora_convert.formats._lora_config import SYNONYMS, LoraConfig, read_config, trainer_config
 from lora_convert.formats._tuners import TUNERS, is_configured
 from lora_convert.formats.accelerate import ACCELERATE
 from lora_convert.formats.bfl import BFL
@@ -53,6 +53,7 @@ def written() -> dict[str, Format]:
 __all__ = [
     "COMPONENTS",
     "FORMATS",
+    "SYNONYMS",
     "TUNERS",
     "Ending",
     "Format",

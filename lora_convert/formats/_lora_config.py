@@ -125,7 +125,7 @@ def _expression(pattern: str) -> re.Pattern[str]:
     return re.compile(rf"(.*\.)?({pattern})$")
 
 
-_SYNONYMS = {
+SYNONYMS = {
     "r": ("rank", "lora_rank", "lora_r", "lora_dim", "network_dim", "dim"),
     "lora_alpha": ("alpha", "network_alpha"),
     "target_modules": ("targets", "lora_target_modules"),
@@ -142,7 +142,7 @@ def trainer_config(data: object) -> dict[str, object] | None:
         return None
     inner = data.get("lora")
     found: dict[str, object] = {**(inner if isinstance(inner, dict) else data)}
-    for word, others in _SYNONYMS.items():
+    for word, others in SYNONYMS.items():
         named = next((name for name in (word, *others) if found.get(name) is not None), word)
         if named in found:
             found[word] = found[named]

@@ -7,6 +7,7 @@ adapter it knows is covered, and what it leaves out by mistake is an error.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Mapping
 from enum import Enum
 from functools import cached_property
@@ -140,6 +141,14 @@ class LiveModel:
         own = {name for names in self.adapters.values() for name in names.values()}
         return {name: tensor for name, tensor in self.state.items() if name in own}
 
+    def set(self, tensors: Mapping[str, Tensor]) -> None:
+        """Give tensors of the model other values."""
+        import torch
+
+        with torch.no_grad():
+            for name, tensor in tensors.items():
+                self.state[name].copy_(tensor)
+
     @property
     def active(self) -> tuple[str, ...]:
         """The adapters that ``set_adapter`` has made active."""
@@ -148,21 +157,26 @@ class LiveModel:
             found |= dict.fromkeys(layer.active_adapters)
         return tuple(found)
 
+    def layers(self, adapter: str) -> dict[str, Any]:
+        """PEFT's layers that have an adapter, by the names of their modules in the base."""
+        return {
+            canonical(f"{path}.").rstrip("."): layer
+            for path, layer in layers_of(self.module)
+            if _has(layer, adapter)
+        }
+
     def config(self, adapter: str) -> dict[str, Any]:
         """An adapter's configuration as PEFT saves it.
 
-        Where the adapter is in parts of the model only, its targets are those modules by name.
+        Where the adapter is in parts of the model only, its targets are those modules by name: by that in the
+        base, and by that in the model, which files of torch's have.
         """
         hosts = [host for host in self.hosts if adapter in _configs(host.module)]
         found = [config_as_json(_configs(host.module)[adapter]) for host in hosts]
         if len(hosts) == 1 and not hosts[0].path:
             return found[0]
-        targets = sorted(
-            canonical(f"{host.path}{name}.").rstrip(".")
-            for host in hosts
-            for name, layer in layers_of(host.module)
-            if _has(layer, adapter)
-        )
+        live = {name for name, layer in layers_of(self.module) if _has(layer, adapter)}
+        targets = sorted(live | {*self.layers(adapter)})
         whole = {"exclude_modules": None, "layers_to_transform": None, "layers_pattern": None}
         given = [{**one, **whole, "target_modules": targets} for one in found]
         if any(one != given[0] for one in given):
@@ -187,11 +201,13 @@ def config_as_json(config: Any) -> dict[str, Any]:
 
 def layers_of(model: Module) -> Iterator[tuple[str, Any]]:
     """PEFT's layers in a model, by name."""
+    if "peft" not in sys.modules:  # whose layers then cannot be there
+        return
     from peft.tuners.tuners_utils import BaseTunerLayer
 
-    return (
-        (n, module) for n, module in model.named_modules() if isinstance(module, BaseTunerLayer)
-    )
+    for name, module in model.named_modules():
+        if isinstance(module, BaseTunerLayer):
+            yield name, module
 
 
 def _configs(module: Module) -> Mapping[str, Any]:

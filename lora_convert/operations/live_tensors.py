@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from lora_convert.errors import NotExpressibleError
@@ -16,9 +16,9 @@ from lora_convert.tensors.source import Source
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from lora_convert.storage.checkpoint import Checkpoint
     from lora_convert.storage.memory import Memory
-    from lora_convert.tensors.expr import Expr, Stored
+    from lora_convert.storage.probe import Read
+    from lora_convert.tensors.expr import Expr
 
 _TORCH_NAMES = {name: torch_name for torch_name, name in DTYPES.items()}
 _PLAIN = (bool, int, float, complex, str, bytes, type(None))
@@ -54,19 +54,24 @@ def _as_bytes(tensor: Tensor) -> Tensor:
     return tensor.reshape(-1).view(torch.uint8)
 
 
-def read_tensor(stored: Stored, checkpoint: Checkpoint) -> Tensor:
-    """A tensor of an open checkpoint, on the CPU."""
+def read_tensor(
+    expr: Expr, read: Read, look: Callable[[bytes], None] = lambda block: None
+) -> Tensor:
+    """An expression's values on the CPU; `look` is shown each block of their bytes."""
     import torch
 
-    dtype = getattr(torch, _TORCH_NAMES.get(stored.dtype, ""), None)
+    dtype = getattr(torch, _TORCH_NAMES.get(expr.dtype, ""), None)
     if dtype is None:
         raise NotExpressibleError(
-            f"torch has no dtype for {stored.dtype} tensors", hint="convert the file to fp32 first"
+            f"torch has no dtype for {expr.dtype} tensors", hint="convert the file to fp32 first"
         )
-    data = bytearray().join(blocks(stored, checkpoint.read))
+    data = bytearray()
+    for block in blocks(expr, read):
+        look(block)
+        data += block
     if not data:
-        return torch.empty(stored.shape, dtype=dtype)
-    return torch.frombuffer(data, dtype=torch.uint8).view(dtype).reshape(stored.shape)
+        return torch.empty(expr.shape, dtype=dtype)
+    return torch.frombuffer(data, dtype=torch.uint8).view(dtype).reshape(expr.shape)
 
 
 def state_on_cpu(state: Any, name: str, *, copied: bool) -> Any:

@@ -14,6 +14,7 @@ from lora_convert.errors import (
     ModelMismatchError,
     UnsafePickleError,
 )
+from lora_convert.operations.adapter_configs import check_scales
 from lora_convert.operations.addresses import resolved
 from lora_convert.operations.checkpoint_files import (
     ADAPTER,
@@ -39,7 +40,6 @@ from lora_convert.storage.folders import (
 from lora_convert.storage.states import read_state
 
 if TYPE_CHECKING:
-    from torch import Tensor
     from torch.nn import Module
 
     from lora_convert.storage.folders import WeightFiles
@@ -91,8 +91,9 @@ def load_checkpoint(
     without names is of the adapter "default", or where there is none of the active one. Everything is read on
     the CPU, and compared, before the model is changed. Which adapters are active stays as it is.
 
-    ModelMismatchError, with the model as it was, where nothing fits; where anything is missing, unexpected or
-    of another shape, unless `strict` is false; and where a state is that of another optimizer.
+    ModelMismatchError, with the model as it was, where nothing fits; unless `strict` is false, where anything
+    is missing, unexpected, of another shape, or of another alpha; and where a state is that of another
+    optimizer.
     CheckpointNotFoundError where a state is asked for that the checkpoint has not.
     """
     path = resolved(os.fspath(path))
@@ -101,23 +102,19 @@ def load_checkpoint(
         found = _Found(path, live, closing)
         report = found.report(states.told())
         _check(report, path, live, strict=strict)
-        tensors = {name: read_tensor(stored, one) for name, (stored, one) in found.fitting.items()}
+        if strict:
+            check_scales(path, live)
+        tensors = {
+            name: read_tensor(stored, one.read) for name, (stored, one) in found.fitting.items()
+        }
         for checkpoint in found.checkpoints:
             checkpoint.check_unchanged()
     given = ((optimizer, OPTIMIZER, OPTIMIZER_KEY), (scheduler, SCHEDULER, SCHEDULER_KEY))
     wanted = [(one, states.state(name, key), key) for one, name, key in given if one is not None]
     for one, state, key in wanted:
         _set_state(one, state, path, key)
-    _set(live, tensors)
+    live.set(tensors)
     return report
-
-
-def _set(live: LiveModel, tensors: Mapping[str, Tensor]) -> None:
-    import torch
-
-    with torch.no_grad():
-        for name, tensor in tensors.items():
-            live.state[name].copy_(tensor)
 
 
 class _Found:

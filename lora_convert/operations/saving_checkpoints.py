@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lora_convert.errors import OptionError
@@ -23,18 +22,15 @@ from lora_convert.operations.checkpoint_files import (
     WEIGHTS_KEY,
     WHOLE,
 )
+from lora_convert.operations.live_files import put_folder, put_state
 from lora_convert.operations.live_models import PREFIX, LiveModel
 from lora_convert.operations.live_tensors import on_cpu, state_on_cpu, tensor_file
 from lora_convert.operations.saving import Saving
 from lora_convert.planning import TensorFile, TextFile
-from lora_convert.storage.atomic import check_space, staged_file, staged_folder, sync_folder
 from lora_convert.storage.documents import CONFIG
-from lora_convert.storage.flushing import Flushing
 from lora_convert.storage.folders import is_plain
 from lora_convert.storage.memory import Memory
 from lora_convert.storage.parents import made_folder
-from lora_convert.storage.states import check_state, write_state
-from lora_convert.storage.writer import check_written, write_tensor_file, write_text_file
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -150,34 +146,26 @@ class _Saved(NamedTuple):
 
     def write(self) -> None:
         """Write the file, or the folder."""
-        parent = os.path.dirname(self.target)
-        with made_folder(parent):
-            if self.target.endswith(PAYLOADS):
-                _put_state(self.target, self._payload(), replace=True)
-            else:
-                self._write_folder(parent)
+        if self.target.endswith(PAYLOADS):
+            with made_folder(os.path.dirname(self.target)):
+                put_state(self.target, self._payload(), replace=True)
+            return
+        names = {OPTIMIZER_KEY: OPTIMIZER, SCHEDULER_KEY: SCHEDULER}
+        memory = Memory()
+        put_folder(
+            self.target,
+            [*self._files(memory)],
+            memory,
+            states={names[key]: state for key, state in self.states.items()},
+            replace=True,
+            own=_own(self.target),
+        )
 
     def _payload(self) -> dict[str, Any]:
         configs = dict(self.configs)
         config = next(iter(configs.values())) if len(configs) == 1 else configs
         found = {WEIGHTS_KEY: dict(self.tensors), **self.states, **self.told}
         return {**found, CONFIG_KEY: config} if config else found
-
-    def _write_folder(self, parent: str) -> None:
-        memory = Memory()
-        files = [*self._files(memory)]
-        with staged_folder(self.target, replace=True) as staged:
-            check_space(parent, sum(file.size for file in files))
-            for file in files:
-                place = os.path.join(staged.path, *file.name.split("/"))
-                os.makedirs(os.path.dirname(place), exist_ok=True)
-                _put_file(place, file, memory)
-            for name, key in ((OPTIMIZER, OPTIMIZER_KEY), (SCHEDULER, SCHEDULER_KEY)):
-                if key in self.states:
-                    _put_state(os.path.join(staged.path, name), self.states[key], replace=False)
-            for folder, _, _ in os.walk(staged.path):
-                sync_folder(folder)
-            staged.publish(replace=True, own=_own(self.target))
 
     def _files(self, memory: Memory) -> Iterator[TensorFile | TextFile]:
         if self.whole:
@@ -204,24 +192,3 @@ def _own(target: str) -> set[str]:
     except OSError:
         parts = []
     return {f"{part}{name}" for part in parts for name in OWN}
-
-
-def _put_file(place: str, file: TensorFile | TextFile, memory: Memory) -> None:
-    with staged_file(place, file.size) as (descriptor, staged):
-        if isinstance(file, TextFile):
-            write_text_file(descriptor, file, place)
-            check: Callable[[], None] = lambda: None  # noqa: E731
-        else:
-            written = write_tensor_file(descriptor, file, memory, lambda done: None)
-            check = partial(check_written, descriptor, place, written, memory, data=True)
-        with Flushing(descriptor):
-            check()
-        staged.publish(replace=False)
-
-
-def _put_state(place: str, state: Any, *, replace: bool) -> None:
-    with staged_file(place) as (descriptor, staged):
-        write_state(descriptor, state)
-        with Flushing(descriptor):
-            check_state(staged.path)
-        staged.publish(replace=replace)

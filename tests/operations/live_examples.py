@@ -97,7 +97,7 @@ def _patterns() -> nn.Module:
         r=4,
         lora_alpha=3,
         use_rslora=True,
-        target_modules="all-linear",
+        target_modules=["embed", "linear1", "linear2", "head"],
         rank_pattern={"linear1": 2},
         alpha_pattern={"linear2": 9},
         bias="lora_only",
