@@ -6,6 +6,8 @@ import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from lora_convert.conversion.detect import detect
+from lora_convert.conversion.gather import adapters
 from lora_convert.errors import (
     AmbiguousCheckpointError,
     CheckpointNotFoundError,
@@ -102,10 +104,13 @@ def _config(given: Any) -> Mapping[str, Any]:
             what = f"{path}: has {len(configs)} configurations"
             raise AmbiguousCheckpointError(what, choices=[*configs], hint=hint)
         given = next(iter(configs.values()))
-    if not isinstance(given, Mapping):
-        return config_as_json(given)
+    return in_words_of_peft(given) if isinstance(given, Mapping) else config_as_json(given)
+
+
+def in_words_of_peft(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A configuration with a trainer's own words replaced by PEFT's."""
     if "peft_type" in given:
-        return dict(given)
+        return given
     words = {word for synonyms in SYNONYMS.values() for word in synonyms}
     found = trainer_config(dict(given)) or given
     return {field: value for field, value in found.items() if field not in words}
@@ -121,8 +126,9 @@ def check_scales(path: str, live: LiveModel) -> None:
     except CheckpointNotFoundError:
         return
     for adapter in live.adapters:
-        given = configs.get(adapter, configs.get("", {}))
-        if given.get("peft_type") not in TUNERS:
+        given = in_words_of_peft(configs.get(adapter, configs.get("", {})))
+        told = "peft_type" in given or {"r", "lora_alpha"} <= given.keys()
+        if not told or given.get("peft_type", "LORA") not in TUNERS:
             continue
         there, here = read_config({**given}, path), read_config(live.config(adapter), "the model")
         for name, layer in live.layers(adapter).items():
@@ -170,9 +176,13 @@ def configs_in(path: str) -> dict[str, Mapping[str, Any]]:
 def _in_file(path: str) -> dict[str, object]:
     """Those within a file of torch's, else the one beside it."""
     with Checkpoint(weight_files(path)) as checkpoint:
-        documents = checkpoint.header.documents
-    if documents:
-        certain = [one for one in documents if one.beside] or documents
-        return {document.adapter: document.data for document in certain}
+        header = checkpoint.header
+    if header.documents:
+        certain = [one for one in header.documents if one.beside] or header.documents
+        names = adapters(detect(header))
+        found: dict[str, object] = {}
+        for one in certain:  # the first of a name is the likeliest
+            found.setdefault(one.adapter if one.adapter in names else "", one.data)
+        return found
     beside = os.path.join(os.path.dirname(os.path.abspath(path)), CONFIG)
     return {"": read_document(beside)} if os.path.isfile(beside) else {}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from lora_convert.conversion.detect import detect
 from lora_convert.conversion.gather import adapters
 from lora_convert.errors import MissingExtraError, NotExpressibleError, OptionError
-from lora_convert.operations.adapter_configs import configs_in
+from lora_convert.operations.adapter_configs import configs_in, in_words_of_peft
 from lora_convert.operations.addresses import resolved
 from lora_convert.operations.checkpoint_files import DEFAULT
 from lora_convert.operations.live_models import layers_of, unwrapped
@@ -73,7 +73,7 @@ def _add(module: Module, fields: Mapping[str, Any], name: str, path: str) -> Non
 
     try:
         config = PeftConfig.from_peft_type(  # type: ignore[no-untyped-call]
-            **{"peft_type": "LORA", **fields, "inference_mode": False}
+            **{"peft_type": "LORA", **in_words_of_peft(fields), "inference_mode": False}
         )
     except (KeyError, TypeError, ValueError) as error:
         raise NotExpressibleError(

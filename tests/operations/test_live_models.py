@@ -332,3 +332,20 @@ def test_checkpoints_that_lie_in_the_run_itself_are_its_own(tmp_path: Path) -> N
         lc.save_checkpoint(model, tmp_path / f"checkpoint-{step}", step=step)
     (run,) = runs_in(os.fspath(tmp_path))
     assert run.tool == "trainer" and [one.step for one in run.checkpoints] == [1, 2]
+
+
+@pytest.mark.parametrize("config", [{"rank": 4, "alpha": 8}, {"lora": {"r": 4, "lora_alpha": 8}}])
+def test_a_payload_in_a_trainers_words_makes_the_model(
+    config: dict[str, Any], tmp_path: Path
+) -> None:
+    model = EXAMPLES["mlp"].model()
+    inner = config.get("lora", config)
+    inner["target_modules"] = ["first"]
+    payload = {"model_state_dict": model.state_dict(), "lora_config": config, "epoch": 4}
+    torch.save(payload, tmp_path / "epoch_4.pth")
+    again = lc.model_from_checkpoint(tmp_path / "epoch_4.pth", Mlp())
+    assert torch.equal(output(again, EXAMPLES["mlp"]), output(model, EXAMPLES["mlp"]))
+    inner.update({"alpha": 2} if "alpha" in inner else {"lora_alpha": 2})
+    torch.save(payload, tmp_path / "epoch_4.pth")
+    with pytest.raises(ModelMismatchError, match=r"times 0\.5"):
+        lc.load_checkpoint(tmp_path / "epoch_4.pth", model)
