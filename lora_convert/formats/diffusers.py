@@ -40,6 +40,22 @@ _NORMS = tuple(
 )
 """Whole weights beside an adapter: of these alone (loaders/lora_pipeline.py, FluxLoraLoaderMixin)."""
 
+_DENOISER_ALONE = """
+    ace_step anima anyflow auraflow bria_fibo2 cogvideox cogview4 cosmos1 cosmos2 ernie_image
+    flux2 flux3 framepack helios hidream hunyuan_dit hunyuan_image hunyuan_video hunyuan_video15
+    ideogram4 kandinsky5 krea2 ltx2 ltx_video lumina2 minimax_h3 mochi pixart qwen_image
+    qwen_image21 sana skyreels_v2 stable_cascade wan wan_animate2 z_image
+"""
+"""Architectures whose mixin, if there is one, has no text encoder in its ``_lora_loadable_modules``."""
+
+_UNREAD = {
+    **dict.fromkeys(
+        _DENOISER_ALONE.split(), tuple(name for name in COMPONENTS if "encoder" in name)
+    ),
+    "flux": ("text_encoder_2",),
+    "sd3": ("text_encoder_3",),
+}
+
 DIFFUSERS = Format(
     name="diffusers",
     title="Diffusers (pytorch_lora_weights.safetensors)",
@@ -69,10 +85,7 @@ DIFFUSERS = Format(
         Ending("down", ".lora_linear_layer.down.weight"),
         Ending("up", ".lora_linear_layer.up.weight"),
     ),
-    unread={
-        "flux": ("text_encoder_2",),
-        "hunyuan_video": ("text_encoder", "text_encoder_2"),
-    },
+    unread=_UNREAD,
     advice={"transformer_2": "load it with load_lora_weights(..., load_into_transformer_2=True)"},
     scale_in="header",
     file_name=lambda stem: "pytorch_lora_weights.safetensors",

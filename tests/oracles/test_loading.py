@@ -10,6 +10,7 @@ from diffusers.loaders import lora_pipeline
 from safetensors.torch import load_file, save_file
 
 import lora_convert as lc
+from lora_convert.architectures import ARCHITECTURES
 from lora_convert.formats import FORMATS
 from tests.laws.synthesis import adapter
 from tests.oracles.acting import (
@@ -86,6 +87,49 @@ MIXINS = {
     "wan": "Wan",
     "z_image": "ZImage",
 }
+LOADERS = {
+    **MIXINS,
+    "ace_step": "AceStep",
+    "anyflow": "Wan",
+    "auraflow": "AuraFlow",
+    "bria_fibo": "Flux",
+    "bria_fibo2": "BriaFibo2",
+    "chroma": "Flux",
+    "cogvideox": "CogVideoX",
+    "cogview4": "CogView4",
+    "cosmos1": "Cosmos",
+    "cosmos2": "Cosmos",
+    "flux": "Flux",
+    "framepack": "HunyuanVideo",
+    "helios": "Helios",
+    "hunyuan_video": "HunyuanVideo",
+    "hunyuan_video15": "HunyuanVideo",
+    "kandinsky5": "Kandinsky",
+    "kolors": "StableDiffusion",
+    "lumina2": "Lumina2",
+    "mochi": "Mochi1",
+    "qwen_image21": "QwenImage",
+    "sana": "Sana",
+    "sd1": "StableDiffusion",
+    "sd2": "StableDiffusion",
+    "sdxl": "StableDiffusionXL",
+    "sdxl_refiner": "StableDiffusionXL",
+    "wan_animate2": "Wan",
+}
+WITHOUT = {"hunyuan_dit", "hunyuan_image", "pixart", "stable_cascade"}
+"""Architectures whose pipelines load no adapters."""
+
+
+def test_components_that_diffusers_never_loads_are_known() -> None:
+    assert LOADERS.keys() | WITHOUT == {*ARCHITECTURES}
+    for architecture, name in LOADERS.items():
+        mixin = getattr(lora_pipeline, f"{name}LoraLoaderMixin")
+        loaded = {*mixin._lora_loadable_modules}
+        unread = {*FORMATS["diffusers"].unread.get(architecture, ())}
+        for part in ARCHITECTURES[architecture].components:
+            assert (part.name in unread) == (part.name not in loaded), (architecture, part.name)
+
+
 FORMS = ("kohya", "onetrainer", "lycoris", "comfyui", "comfyui A B", "comfyui A B alpha")
 
 
