@@ -37,8 +37,12 @@ SKELETONS = {
         blocks_#_ffn_# blocks_#_ffn_net_# blocks_#_ffn_net_#_proj blocks_#_self_attn_k
         blocks_#_self_attn_o blocks_#_self_attn_q blocks_#_self_attn_v
         condition_embedder_delta_embedder_linear_# condition_embedder_text_embedder_linear_#
-        condition_embedder_time_embedder_linear_# condition_embedder_time_proj head_head
-        patch_embedding proj_out text_embedding_# time_embedding_# time_projection_#
+        condition_embedder_time_embedder_linear_# condition_embedder_time_proj
+        encoder_block_#_layer_#_DenseReluDense_wi encoder_block_#_layer_#_DenseReluDense_wi_#
+        encoder_block_#_layer_#_DenseReluDense_wo encoder_block_#_layer_#_SelfAttention_k
+        encoder_block_#_layer_#_SelfAttention_o encoder_block_#_layer_#_SelfAttention_q
+        encoder_block_#_layer_#_SelfAttention_v head_head patch_embedding proj_out text_embedding_#
+        time_embedding_# time_projection_#
     """,
     "auraflow": """
         cond_seq_linear context_embedder double_layers_#_attn_w#k double_layers_#_attn_w#o
@@ -65,7 +69,12 @@ SKELETONS = {
         t_embedder_mlp_# time_step_proj_linear_#
     """,
     "bria_fibo": """
-        caption_projection_#_linear context_embedder norm_out_linear proj_out
+        caption_projection_#_linear context_embedder layers_#_mlp_down_proj layers_#_mlp_gate_proj
+        layers_#_mlp_up_proj layers_#_self_attn_k_proj layers_#_self_attn_o_proj
+        layers_#_self_attn_q_proj layers_#_self_attn_v_proj model_layers_#_mlp_down_proj
+        model_layers_#_mlp_gate_proj model_layers_#_mlp_up_proj model_layers_#_self_attn_k_proj
+        model_layers_#_self_attn_o_proj model_layers_#_self_attn_q_proj
+        model_layers_#_self_attn_v_proj norm_out_linear proj_out
         single_transformer_blocks_#_attn_to_k single_transformer_blocks_#_attn_to_q
         single_transformer_blocks_#_attn_to_v single_transformer_blocks_#_norm_linear
         single_transformer_blocks_#_proj_mlp single_transformer_blocks_#_proj_out
@@ -83,14 +92,21 @@ SKELETONS = {
         layers_#_attention_to_k layers_#_attention_to_out_# layers_#_attention_to_q
         layers_#_attention_to_v layers_#_cross_attention_to_k layers_#_cross_attention_to_out_#
         layers_#_cross_attention_to_q layers_#_cross_attention_to_v layers_#_feed_forward_w#
-        noise_refiner_#_adaLN_modulation_# noise_refiner_#_attention_to_k
-        noise_refiner_#_attention_to_out_# noise_refiner_#_attention_to_q
-        noise_refiner_#_attention_to_v noise_refiner_#_feed_forward_w#
-        perceiver_layers_#_cross_attention_to_k perceiver_layers_#_cross_attention_to_out_#
-        perceiver_layers_#_cross_attention_to_q perceiver_layers_#_cross_attention_to_v
-        perceiver_layers_#_ffn_w# perceiver_layers_#_self_attention_to_k
-        perceiver_layers_#_self_attention_to_out_# perceiver_layers_#_self_attention_to_q
-        perceiver_layers_#_self_attention_to_v t_embedder_mlp_# x_embedder
+        layers_#_mlp_down_proj layers_#_mlp_gate_proj layers_#_mlp_up_proj layers_#_self_attn_k_proj
+        layers_#_self_attn_o_proj layers_#_self_attn_q_proj layers_#_self_attn_v_proj
+        model_language_model_layers_#_mlp_down_proj model_language_model_layers_#_mlp_gate_proj
+        model_language_model_layers_#_mlp_up_proj model_language_model_layers_#_self_attn_k_proj
+        model_language_model_layers_#_self_attn_o_proj
+        model_language_model_layers_#_self_attn_q_proj
+        model_language_model_layers_#_self_attn_v_proj noise_refiner_#_adaLN_modulation_#
+        noise_refiner_#_attention_to_k noise_refiner_#_attention_to_out_#
+        noise_refiner_#_attention_to_q noise_refiner_#_attention_to_v
+        noise_refiner_#_feed_forward_w# perceiver_layers_#_cross_attention_to_k
+        perceiver_layers_#_cross_attention_to_out_# perceiver_layers_#_cross_attention_to_q
+        perceiver_layers_#_cross_attention_to_v perceiver_layers_#_ffn_w#
+        perceiver_layers_#_self_attention_to_k perceiver_layers_#_self_attention_to_out_#
+        perceiver_layers_#_self_attention_to_q perceiver_layers_#_self_attention_to_v
+        t_embedder_mlp_# x_embedder
     """,
     "chroma": """
         context_embedder distilled_guidance_layer_in_proj distilled_guidance_layer_layers_#_in_layer
@@ -119,17 +135,22 @@ SKELETONS = {
         transformer_blocks_#_ff_net_#_proj txt_in x_embedder
     """,
     "cogvideox": """
-        mixins_adaln_layer_adaLN_modulations_#_# mixins_final_layer_adaLN_modulation_#
-        mixins_final_layer_linear mixins_patch_embed_proj mixins_patch_embed_text_proj
-        norm_out_linear patch_embed_proj patch_embed_text_proj proj_out time_embed_#
-        time_embedding_linear_# transformer_blocks_#_attn#_to_k transformer_blocks_#_attn#_to_out_#
-        transformer_blocks_#_attn#_to_q transformer_blocks_#_attn#_to_v
-        transformer_blocks_#_ff_net_# transformer_blocks_#_ff_net_#_proj
-        transformer_blocks_#_norm#_linear transformer_layers_#_attention_dense
-        transformer_layers_#_attention_query_key_value transformer_layers_#_mlp_dense_#h_to_h
-        transformer_layers_#_mlp_dense_h_to_#h
+        encoder_block_#_layer_#_DenseReluDense_wi encoder_block_#_layer_#_DenseReluDense_wi_#
+        encoder_block_#_layer_#_DenseReluDense_wo encoder_block_#_layer_#_SelfAttention_k
+        encoder_block_#_layer_#_SelfAttention_o encoder_block_#_layer_#_SelfAttention_q
+        encoder_block_#_layer_#_SelfAttention_v mixins_adaln_layer_adaLN_modulations_#_#
+        mixins_final_layer_adaLN_modulation_# mixins_final_layer_linear mixins_patch_embed_proj
+        mixins_patch_embed_text_proj norm_out_linear patch_embed_proj patch_embed_text_proj proj_out
+        time_embed_# time_embedding_linear_# transformer_blocks_#_attn#_to_k
+        transformer_blocks_#_attn#_to_out_# transformer_blocks_#_attn#_to_q
+        transformer_blocks_#_attn#_to_v transformer_blocks_#_ff_net_#
+        transformer_blocks_#_ff_net_#_proj transformer_blocks_#_norm#_linear
+        transformer_layers_#_attention_dense transformer_layers_#_attention_query_key_value
+        transformer_layers_#_mlp_dense_#h_to_h transformer_layers_#_mlp_dense_h_to_#h
     """,
     "cogview4": """
+        layers_#_mlp_down_proj layers_#_mlp_gate_up_proj layers_#_self_attn_k_proj
+        layers_#_self_attn_o_proj layers_#_self_attn_q_proj layers_#_self_attn_v_proj
         norm_out_linear patch_embed_proj patch_embed_text_proj proj_out
         time_condition_embed_condition_embedder_linear_#
         time_condition_embed_timestep_embedder_linear_# transformer_blocks_#_attn#_to_k
@@ -141,12 +162,15 @@ SKELETONS = {
         blocks_block#_blocks_#_adaLN_modulation_# blocks_block#_blocks_#_block_attn_to_k_#
         blocks_block#_blocks_#_block_attn_to_out_# blocks_block#_blocks_#_block_attn_to_q_#
         blocks_block#_blocks_#_block_attn_to_v_# blocks_block#_blocks_#_block_layer#
-        final_layer_adaLN_modulation_# final_layer_linear norm_out_linear_# patch_embed_proj
-        proj_out t_embedder_#_linear_# time_embed_t_embedder_linear_#
-        transformer_blocks_#_attn#_to_k transformer_blocks_#_attn#_to_out_#
-        transformer_blocks_#_attn#_to_q transformer_blocks_#_attn#_to_v
-        transformer_blocks_#_ff_net_# transformer_blocks_#_ff_net_#_proj
-        transformer_blocks_#_norm#_linear_# x_embedder_proj_#
+        encoder_block_#_layer_#_DenseReluDense_wi encoder_block_#_layer_#_DenseReluDense_wi_#
+        encoder_block_#_layer_#_DenseReluDense_wo encoder_block_#_layer_#_SelfAttention_k
+        encoder_block_#_layer_#_SelfAttention_o encoder_block_#_layer_#_SelfAttention_q
+        encoder_block_#_layer_#_SelfAttention_v final_layer_adaLN_modulation_# final_layer_linear
+        norm_out_linear_# patch_embed_proj proj_out t_embedder_#_linear_#
+        time_embed_t_embedder_linear_# transformer_blocks_#_attn#_to_k
+        transformer_blocks_#_attn#_to_out_# transformer_blocks_#_attn#_to_q
+        transformer_blocks_#_attn#_to_v transformer_blocks_#_ff_net_#
+        transformer_blocks_#_ff_net_#_proj transformer_blocks_#_norm#_linear_# x_embedder_proj_#
     """,
     "cosmos2": """
         blocks_#_adaln_modulation_cross_attn_# blocks_#_adaln_modulation_mlp_#
@@ -154,18 +178,32 @@ SKELETONS = {
         blocks_#_cross_attn_output_proj blocks_#_cross_attn_q_proj blocks_#_cross_attn_v_proj
         blocks_#_mlp_layer# blocks_#_self_attn_k_proj blocks_#_self_attn_output_proj
         blocks_#_self_attn_q_proj blocks_#_self_attn_v_proj crossattn_proj_#
-        final_layer_adaln_modulation_# final_layer_linear norm_out_linear_# patch_embed_proj
-        proj_out t_embedder_#_linear_# time_embed_t_embedder_linear_#
-        transformer_blocks_#_attn#_to_k transformer_blocks_#_attn#_to_out_#
-        transformer_blocks_#_attn#_to_q transformer_blocks_#_attn#_to_v
-        transformer_blocks_#_ff_net_# transformer_blocks_#_ff_net_#_proj
-        transformer_blocks_#_norm#_linear_# x_embedder_proj_#
+        encoder_block_#_layer_#_DenseReluDense_wi encoder_block_#_layer_#_DenseReluDense_wi_#
+        encoder_block_#_layer_#_DenseReluDense_wo encoder_block_#_layer_#_SelfAttention_k
+        encoder_block_#_layer_#_SelfAttention_o encoder_block_#_layer_#_SelfAttention_q
+        encoder_block_#_layer_#_SelfAttention_v final_layer_adaln_modulation_# final_layer_linear
+        layers_#_mlp_down_proj layers_#_mlp_gate_proj layers_#_mlp_up_proj layers_#_self_attn_k_proj
+        layers_#_self_attn_o_proj layers_#_self_attn_q_proj layers_#_self_attn_v_proj
+        model_language_model_layers_#_mlp_down_proj model_language_model_layers_#_mlp_gate_proj
+        model_language_model_layers_#_mlp_up_proj model_language_model_layers_#_self_attn_k_proj
+        model_language_model_layers_#_self_attn_o_proj
+        model_language_model_layers_#_self_attn_q_proj
+        model_language_model_layers_#_self_attn_v_proj norm_out_linear_# patch_embed_proj proj_out
+        t_embedder_#_linear_# time_embed_t_embedder_linear_# transformer_blocks_#_attn#_to_k
+        transformer_blocks_#_attn#_to_out_# transformer_blocks_#_attn#_to_q
+        transformer_blocks_#_attn#_to_v transformer_blocks_#_ff_net_#
+        transformer_blocks_#_ff_net_#_proj transformer_blocks_#_norm#_linear_# x_embedder_proj_#
     """,
     "ernie_image": """
-        adaLN_modulation_# final_linear final_norm_linear layers_#_mlp_gate_proj
-        layers_#_mlp_linear_fc# layers_#_mlp_up_proj layers_#_self_attention_to_k
-        layers_#_self_attention_to_out_# layers_#_self_attention_to_q layers_#_self_attention_to_v
-        text_proj time_embedding_linear_# x_embedder_proj
+        adaLN_modulation_# final_linear final_norm_linear language_model_layers_#_mlp_down_proj
+        language_model_layers_#_mlp_gate_proj language_model_layers_#_mlp_up_proj
+        language_model_layers_#_self_attn_k_proj language_model_layers_#_self_attn_o_proj
+        language_model_layers_#_self_attn_q_proj language_model_layers_#_self_attn_v_proj
+        layers_#_mlp_down_proj layers_#_mlp_gate_proj layers_#_mlp_linear_fc# layers_#_mlp_up_proj
+        layers_#_self_attention_to_k layers_#_self_attention_to_out_# layers_#_self_attention_to_q
+        layers_#_self_attention_to_v layers_#_self_attn_k_proj layers_#_self_attn_o_proj
+        layers_#_self_attn_q_proj layers_#_self_attn_v_proj text_proj time_embedding_linear_#
+        x_embedder_proj
     """,
     "flux": """
         context_embedder double_blocks_#_img_attn_norm_key_norm
@@ -212,8 +250,16 @@ SKELETONS = {
         double_stream_modulation_img_lin double_stream_modulation_img_linear
         double_stream_modulation_txt_lin double_stream_modulation_txt_linear
         final_layer_adaLN_modulation_# final_layer_linear guidance_in_in_layer guidance_in_out_layer
-        img_in norm_out_linear proj_out single_blocks_#_linear# single_blocks_#_norm_key_norm
-        single_blocks_#_norm_query_norm single_stream_modulation_lin single_stream_modulation_linear
+        img_in layers_#_mlp_down_proj layers_#_mlp_gate_proj layers_#_mlp_up_proj
+        layers_#_self_attn_k_proj layers_#_self_attn_o_proj layers_#_self_attn_q_proj
+        layers_#_self_attn_v_proj model_language_model_layers_#_mlp_down_proj
+        model_language_model_layers_#_mlp_gate_proj model_language_model_layers_#_mlp_up_proj
+        model_language_model_layers_#_self_attn_k_proj
+        model_language_model_layers_#_self_attn_o_proj
+        model_language_model_layers_#_self_attn_q_proj
+        model_language_model_layers_#_self_attn_v_proj norm_out_linear proj_out
+        single_blocks_#_linear# single_blocks_#_norm_key_norm single_blocks_#_norm_query_norm
+        single_stream_modulation_lin single_stream_modulation_linear
         single_transformer_blocks_#_attn_norm_k single_transformer_blocks_#_attn_norm_q
         single_transformer_blocks_#_attn_to_out single_transformer_blocks_#_attn_to_qkv_mlp_proj
         time_guidance_embed_guidance_embedder_linear_#
@@ -238,26 +284,34 @@ SKELETONS = {
         early_stream_modulations_image_cond_linear early_stream_modulations_image_lin
         early_stream_modulations_image_linear early_stream_modulations_txt_lin
         early_stream_modulations_txt_linear emb_in_image emb_in_image_cond
-        final_layer_image_adaLN_modulation_# final_layer_image_linear mode_blocks_image_#_attn_to_k
-        mode_blocks_image_#_attn_to_out_# mode_blocks_image_#_attn_to_q
-        mode_blocks_image_#_attn_to_v mode_blocks_image_#_ff_linear_in
+        final_layer_image_adaLN_modulation_# final_layer_image_linear layers_#_mlp_down_proj
+        layers_#_mlp_gate_proj layers_#_mlp_up_proj layers_#_self_attn_k_proj
+        layers_#_self_attn_o_proj layers_#_self_attn_q_proj layers_#_self_attn_v_proj
+        mode_blocks_image_#_attn_to_k mode_blocks_image_#_attn_to_out_#
+        mode_blocks_image_#_attn_to_q mode_blocks_image_#_attn_to_v mode_blocks_image_#_ff_linear_in
         mode_blocks_image_#_ff_linear_out mode_blocks_image_cond_#_attn_to_k
         mode_blocks_image_cond_#_attn_to_out_# mode_blocks_image_cond_#_attn_to_q
         mode_blocks_image_cond_#_attn_to_v mode_blocks_image_cond_#_ff_linear_in
-        mode_blocks_image_cond_#_ff_linear_out norm_out_linear proj_out single_blocks_#_attn_out
-        single_blocks_#_k_proj single_blocks_#_mlp_in single_blocks_#_mlp_out single_blocks_#_q_proj
-        single_blocks_#_v_proj single_stream_modulations_image_cond_lin
-        single_stream_modulations_image_cond_linear single_stream_modulations_image_lin
-        single_stream_modulations_image_linear single_stream_modulations_txt_lin
-        single_stream_modulations_txt_linear single_transformer_blocks_#_attn_to_k
-        single_transformer_blocks_#_attn_to_out_# single_transformer_blocks_#_attn_to_q
-        single_transformer_blocks_#_attn_to_v single_transformer_blocks_#_ff_linear_in
-        single_transformer_blocks_#_ff_linear_out time_in_in_layer time_in_out_layer
-        timestep_embedder_linear_# txt_in txt_mode_blocks_#_attn_out txt_mode_blocks_#_attn_to_k
-        txt_mode_blocks_#_attn_to_out_# txt_mode_blocks_#_attn_to_q txt_mode_blocks_#_attn_to_v
-        txt_mode_blocks_#_ff_linear_in txt_mode_blocks_#_ff_linear_out txt_mode_blocks_#_k_proj
-        txt_mode_blocks_#_mlp_in txt_mode_blocks_#_mlp_out txt_mode_blocks_#_q_proj
-        txt_mode_blocks_#_v_proj x_embedders_image x_embedders_image_cond
+        mode_blocks_image_cond_#_ff_linear_out model_language_model_layers_#_mlp_down_proj
+        model_language_model_layers_#_mlp_gate_proj model_language_model_layers_#_mlp_up_proj
+        model_language_model_layers_#_self_attn_k_proj
+        model_language_model_layers_#_self_attn_o_proj
+        model_language_model_layers_#_self_attn_q_proj
+        model_language_model_layers_#_self_attn_v_proj norm_out_linear proj_out
+        single_blocks_#_attn_out single_blocks_#_k_proj single_blocks_#_mlp_in
+        single_blocks_#_mlp_out single_blocks_#_q_proj single_blocks_#_v_proj
+        single_stream_modulations_image_cond_lin single_stream_modulations_image_cond_linear
+        single_stream_modulations_image_lin single_stream_modulations_image_linear
+        single_stream_modulations_txt_lin single_stream_modulations_txt_linear
+        single_transformer_blocks_#_attn_to_k single_transformer_blocks_#_attn_to_out_#
+        single_transformer_blocks_#_attn_to_q single_transformer_blocks_#_attn_to_v
+        single_transformer_blocks_#_ff_linear_in single_transformer_blocks_#_ff_linear_out
+        time_in_in_layer time_in_out_layer timestep_embedder_linear_# txt_in
+        txt_mode_blocks_#_attn_out txt_mode_blocks_#_attn_to_k txt_mode_blocks_#_attn_to_out_#
+        txt_mode_blocks_#_attn_to_q txt_mode_blocks_#_attn_to_v txt_mode_blocks_#_ff_linear_in
+        txt_mode_blocks_#_ff_linear_out txt_mode_blocks_#_k_proj txt_mode_blocks_#_mlp_in
+        txt_mode_blocks_#_mlp_out txt_mode_blocks_#_q_proj txt_mode_blocks_#_v_proj
+        x_embedders_image x_embedders_image_cond
     """,
     "framepack": """
         clean_x_embedder_proj clean_x_embedder_proj_#x context_embedder_proj_in
@@ -269,22 +323,31 @@ SKELETONS = {
         context_embedder_token_refiner_refiner_blocks_#_attn_to_v
         context_embedder_token_refiner_refiner_blocks_#_ff_net_#
         context_embedder_token_refiner_refiner_blocks_#_ff_net_#_proj
-        context_embedder_token_refiner_refiner_blocks_#_norm_out_linear image_projection_down
-        image_projection_up norm_out_linear proj_out single_transformer_blocks_#_attn_norm_k
+        context_embedder_token_refiner_refiner_blocks_#_norm_out_linear encoder_layers_#_layer_norm#
+        encoder_layers_#_mlp_fc# encoder_layers_#_self_attn_k_proj
+        encoder_layers_#_self_attn_out_proj encoder_layers_#_self_attn_q_proj
+        encoder_layers_#_self_attn_v_proj final_layer_norm image_projection_down image_projection_up
+        layers_#_mlp_down_proj layers_#_mlp_gate_proj layers_#_mlp_up_proj layers_#_self_attn_k_proj
+        layers_#_self_attn_o_proj layers_#_self_attn_q_proj layers_#_self_attn_v_proj
+        norm_out_linear proj_out single_transformer_blocks_#_attn_norm_k
         single_transformer_blocks_#_attn_norm_q single_transformer_blocks_#_attn_to_k
         single_transformer_blocks_#_attn_to_q single_transformer_blocks_#_attn_to_v
         single_transformer_blocks_#_norm_linear single_transformer_blocks_#_proj_mlp
-        single_transformer_blocks_#_proj_out time_text_embed_guidance_embedder_linear_#
-        time_text_embed_text_embedder_linear_# time_text_embed_timestep_embedder_linear_#
-        transformer_blocks_#_attn_add_k_proj transformer_blocks_#_attn_add_q_proj
-        transformer_blocks_#_attn_add_v_proj transformer_blocks_#_attn_norm_added_k
-        transformer_blocks_#_attn_norm_added_q transformer_blocks_#_attn_norm_k
-        transformer_blocks_#_attn_norm_q transformer_blocks_#_attn_to_add_out
-        transformer_blocks_#_attn_to_k transformer_blocks_#_attn_to_out_#
-        transformer_blocks_#_attn_to_q transformer_blocks_#_attn_to_v
-        transformer_blocks_#_ff_context_net_# transformer_blocks_#_ff_context_net_#_proj
-        transformer_blocks_#_ff_net_# transformer_blocks_#_ff_net_#_proj
-        transformer_blocks_#_norm#_context_linear transformer_blocks_#_norm#_linear x_embedder_proj
+        single_transformer_blocks_#_proj_out text_model_encoder_layers_#_layer_norm#
+        text_model_encoder_layers_#_mlp_fc# text_model_encoder_layers_#_self_attn_k_proj
+        text_model_encoder_layers_#_self_attn_out_proj text_model_encoder_layers_#_self_attn_q_proj
+        text_model_encoder_layers_#_self_attn_v_proj text_model_final_layer_norm
+        time_text_embed_guidance_embedder_linear_# time_text_embed_text_embedder_linear_#
+        time_text_embed_timestep_embedder_linear_# transformer_blocks_#_attn_add_k_proj
+        transformer_blocks_#_attn_add_q_proj transformer_blocks_#_attn_add_v_proj
+        transformer_blocks_#_attn_norm_added_k transformer_blocks_#_attn_norm_added_q
+        transformer_blocks_#_attn_norm_k transformer_blocks_#_attn_norm_q
+        transformer_blocks_#_attn_to_add_out transformer_blocks_#_attn_to_k
+        transformer_blocks_#_attn_to_out_# transformer_blocks_#_attn_to_q
+        transformer_blocks_#_attn_to_v transformer_blocks_#_ff_context_net_#
+        transformer_blocks_#_ff_context_net_#_proj transformer_blocks_#_ff_net_#
+        transformer_blocks_#_ff_net_#_proj transformer_blocks_#_norm#_context_linear
+        transformer_blocks_#_norm#_linear x_embedder_proj
     """,
     "helios": """
         blocks_#_attn#_to_k blocks_#_attn#_to_out_# blocks_#_attn#_to_q blocks_#_attn#_to_v
@@ -292,8 +355,12 @@ SKELETONS = {
         blocks_#_ffn_# blocks_#_ffn_net_# blocks_#_ffn_net_#_proj blocks_#_self_attn_k
         blocks_#_self_attn_o blocks_#_self_attn_q blocks_#_self_attn_v
         condition_embedder_text_embedder_linear_# condition_embedder_time_embedder_linear_#
-        condition_embedder_time_proj head_head patch_embedding patch_long patch_mid patch_short
-        proj_out text_embedding_# time_embedding_# time_projection_#
+        condition_embedder_time_proj encoder_block_#_layer_#_DenseReluDense_wi
+        encoder_block_#_layer_#_DenseReluDense_wi_# encoder_block_#_layer_#_DenseReluDense_wo
+        encoder_block_#_layer_#_SelfAttention_k encoder_block_#_layer_#_SelfAttention_o
+        encoder_block_#_layer_#_SelfAttention_q encoder_block_#_layer_#_SelfAttention_v head_head
+        patch_embedding patch_long patch_mid patch_short proj_out text_embedding_# time_embedding_#
+        time_projection_#
     """,
     "hidream": """
         caption_projection_#_linear double_stream_blocks_#_block_adaLN_modulation_#
@@ -352,9 +419,20 @@ SKELETONS = {
         context_embedder_token_refiner_refiner_blocks_#_norm_out_linear
         double_blocks_#_img_attn_proj double_blocks_#_img_attn_qkv double_blocks_#_img_mlp_#
         double_blocks_#_img_mod_lin double_blocks_#_txt_attn_proj double_blocks_#_txt_attn_qkv
-        double_blocks_#_txt_mlp_# double_blocks_#_txt_mod_lin final_layer_adaLN_modulation_#
-        final_layer_linear img_in_proj norm_out_linear proj_out single_blocks_#_linear#
-        single_blocks_#_modulation_lin single_transformer_blocks_#_attn_to_k
+        double_blocks_#_txt_mlp_# double_blocks_#_txt_mod_lin
+        encoder_block_#_layer_#_DenseReluDense_wi encoder_block_#_layer_#_DenseReluDense_wi_#
+        encoder_block_#_layer_#_DenseReluDense_wo encoder_block_#_layer_#_SelfAttention_k
+        encoder_block_#_layer_#_SelfAttention_o encoder_block_#_layer_#_SelfAttention_q
+        encoder_block_#_layer_#_SelfAttention_v final_layer_adaLN_modulation_# final_layer_linear
+        img_in_proj layers_#_mlp_down_proj layers_#_mlp_gate_proj layers_#_mlp_up_proj
+        layers_#_self_attn_k_proj layers_#_self_attn_o_proj layers_#_self_attn_q_proj
+        layers_#_self_attn_v_proj model_language_model_layers_#_mlp_down_proj
+        model_language_model_layers_#_mlp_gate_proj model_language_model_layers_#_mlp_up_proj
+        model_language_model_layers_#_self_attn_k_proj
+        model_language_model_layers_#_self_attn_o_proj
+        model_language_model_layers_#_self_attn_q_proj
+        model_language_model_layers_#_self_attn_v_proj norm_out_linear proj_out
+        single_blocks_#_linear# single_blocks_#_modulation_lin single_transformer_blocks_#_attn_to_k
         single_transformer_blocks_#_attn_to_q single_transformer_blocks_#_attn_to_v
         single_transformer_blocks_#_norm_linear single_transformer_blocks_#_proj_mlp
         single_transformer_blocks_#_proj_out time_guidance_embed_timestep_embedder_linear_#
@@ -440,8 +518,14 @@ SKELETONS = {
         double_blocks_#_img_attn_proj double_blocks_#_img_attn_q double_blocks_#_img_attn_v
         double_blocks_#_img_mlp_fc# double_blocks_#_img_mod_linear double_blocks_#_txt_attn_k
         double_blocks_#_txt_attn_proj double_blocks_#_txt_attn_q double_blocks_#_txt_attn_v
-        double_blocks_#_txt_mlp_fc# double_blocks_#_txt_mod_linear final_layer_adaLN_modulation_#
-        final_layer_linear image_embedder_linear_# img_in_proj norm_out_linear proj_out
+        double_blocks_#_txt_mlp_fc# double_blocks_#_txt_mod_linear
+        encoder_block_#_layer_#_DenseReluDense_wi encoder_block_#_layer_#_DenseReluDense_wi_#
+        encoder_block_#_layer_#_DenseReluDense_wo encoder_block_#_layer_#_SelfAttention_k
+        encoder_block_#_layer_#_SelfAttention_o encoder_block_#_layer_#_SelfAttention_q
+        encoder_block_#_layer_#_SelfAttention_v final_layer_adaLN_modulation_# final_layer_linear
+        image_embedder_linear_# img_in_proj layers_#_mlp_down_proj layers_#_mlp_gate_proj
+        layers_#_mlp_up_proj layers_#_self_attn_k_proj layers_#_self_attn_o_proj
+        layers_#_self_attn_q_proj layers_#_self_attn_v_proj norm_out_linear proj_out
         time_embed_timestep_embedder_linear_# time_in_mlp_# transformer_blocks_#_attn_add_k_proj
         transformer_blocks_#_attn_add_q_proj transformer_blocks_#_attn_add_v_proj
         transformer_blocks_#_attn_to_add_out transformer_blocks_#_attn_to_k
@@ -458,14 +542,32 @@ SKELETONS = {
     """,
     "ideogram4": """
         adaln_proj final_layer_adaln_modulation final_layer_linear input_proj
-        layers_#_adaln_modulation layers_#_attention_o layers_#_attention_qkv
-        layers_#_attention_to_k layers_#_attention_to_out_# layers_#_attention_to_q
-        layers_#_attention_to_v layers_#_feed_forward_w# llm_cond_proj t_embedding_mlp_in
-        t_embedding_mlp_out
+        language_model_layers_#_mlp_down_proj language_model_layers_#_mlp_gate_proj
+        language_model_layers_#_mlp_up_proj language_model_layers_#_self_attn_k_proj
+        language_model_layers_#_self_attn_o_proj language_model_layers_#_self_attn_q_proj
+        language_model_layers_#_self_attn_v_proj layers_#_adaln_modulation layers_#_attention_o
+        layers_#_attention_qkv layers_#_attention_to_k layers_#_attention_to_out_#
+        layers_#_attention_to_q layers_#_attention_to_v layers_#_feed_forward_w#
+        layers_#_mlp_down_proj layers_#_mlp_gate_proj layers_#_mlp_up_proj layers_#_self_attn_k_proj
+        layers_#_self_attn_o_proj layers_#_self_attn_q_proj layers_#_self_attn_v_proj llm_cond_proj
+        t_embedding_mlp_in t_embedding_mlp_out
     """,
     "kandinsky5": """
-        out_layer_modulation_out_layer out_layer_out_layer pooled_text_embeddings_in_layer
-        text_embeddings_in_layer text_transformer_blocks_#_feed_forward_in_layer
+        encoder_layers_#_layer_norm# encoder_layers_#_mlp_fc# encoder_layers_#_self_attn_k_proj
+        encoder_layers_#_self_attn_out_proj encoder_layers_#_self_attn_q_proj
+        encoder_layers_#_self_attn_v_proj final_layer_norm layers_#_mlp_down_proj
+        layers_#_mlp_gate_proj layers_#_mlp_up_proj layers_#_self_attn_k_proj
+        layers_#_self_attn_o_proj layers_#_self_attn_q_proj layers_#_self_attn_v_proj
+        model_language_model_layers_#_mlp_down_proj model_language_model_layers_#_mlp_gate_proj
+        model_language_model_layers_#_mlp_up_proj model_language_model_layers_#_self_attn_k_proj
+        model_language_model_layers_#_self_attn_o_proj
+        model_language_model_layers_#_self_attn_q_proj
+        model_language_model_layers_#_self_attn_v_proj out_layer_modulation_out_layer
+        out_layer_out_layer pooled_text_embeddings_in_layer text_embeddings_in_layer
+        text_model_encoder_layers_#_layer_norm# text_model_encoder_layers_#_mlp_fc#
+        text_model_encoder_layers_#_self_attn_k_proj text_model_encoder_layers_#_self_attn_out_proj
+        text_model_encoder_layers_#_self_attn_q_proj text_model_encoder_layers_#_self_attn_v_proj
+        text_model_final_layer_norm text_transformer_blocks_#_feed_forward_in_layer
         text_transformer_blocks_#_feed_forward_out_layer
         text_transformer_blocks_#_self_attention_out_layer
         text_transformer_blocks_#_self_attention_to_key
@@ -497,6 +599,8 @@ SKELETONS = {
         down_blocks_#_attentions_#_transformer_blocks_#_norm# down_blocks_#_downsamplers_#_conv
         down_blocks_#_resnets_#_conv# down_blocks_#_resnets_#_conv_shortcut
         down_blocks_#_resnets_#_norm# down_blocks_#_resnets_#_time_emb_proj encoder_hid_proj
+        encoder_layers_#_mlp_dense_#h_to_h encoder_layers_#_mlp_dense_h_to_#h
+        encoder_layers_#_self_attention_dense encoder_layers_#_self_attention_query_key_value
         input_blocks_#_# input_blocks_#_#_emb_layers_# input_blocks_#_#_in_layers_#
         input_blocks_#_#_norm input_blocks_#_#_op input_blocks_#_#_out_layers_#
         input_blocks_#_#_proj_in input_blocks_#_#_proj_out input_blocks_#_#_skip_connection
@@ -548,27 +652,33 @@ SKELETONS = {
     "krea2": """
         blocks_#_attn_gate blocks_#_attn_wk blocks_#_attn_wo blocks_#_attn_wq blocks_#_attn_wv
         blocks_#_mlp_down blocks_#_mlp_gate blocks_#_mlp_up final_layer_linear first img_in
-        last_linear text_fusion_layerwise_blocks_#_attn_to_gate
-        text_fusion_layerwise_blocks_#_attn_to_k text_fusion_layerwise_blocks_#_attn_to_out_#
-        text_fusion_layerwise_blocks_#_attn_to_q text_fusion_layerwise_blocks_#_attn_to_v
-        text_fusion_layerwise_blocks_#_ff_down text_fusion_layerwise_blocks_#_ff_gate
-        text_fusion_layerwise_blocks_#_ff_up text_fusion_projector
-        text_fusion_refiner_blocks_#_attn_to_gate text_fusion_refiner_blocks_#_attn_to_k
-        text_fusion_refiner_blocks_#_attn_to_out_# text_fusion_refiner_blocks_#_attn_to_q
-        text_fusion_refiner_blocks_#_attn_to_v text_fusion_refiner_blocks_#_ff_down
-        text_fusion_refiner_blocks_#_ff_gate text_fusion_refiner_blocks_#_ff_up time_embed_linear_#
-        time_mod_proj tmlp_# tproj_# transformer_blocks_#_attn_to_gate
-        transformer_blocks_#_attn_to_k transformer_blocks_#_attn_to_out_#
-        transformer_blocks_#_attn_to_q transformer_blocks_#_attn_to_v transformer_blocks_#_ff_down
-        transformer_blocks_#_ff_gate transformer_blocks_#_ff_up txt_in_linear_#
-        txtfusion_layerwise_blocks_#_attn_gate txtfusion_layerwise_blocks_#_attn_wk
-        txtfusion_layerwise_blocks_#_attn_wo txtfusion_layerwise_blocks_#_attn_wq
-        txtfusion_layerwise_blocks_#_attn_wv txtfusion_layerwise_blocks_#_mlp_down
-        txtfusion_layerwise_blocks_#_mlp_gate txtfusion_layerwise_blocks_#_mlp_up
-        txtfusion_projector txtfusion_refiner_blocks_#_attn_gate txtfusion_refiner_blocks_#_attn_wk
-        txtfusion_refiner_blocks_#_attn_wo txtfusion_refiner_blocks_#_attn_wq
-        txtfusion_refiner_blocks_#_attn_wv txtfusion_refiner_blocks_#_mlp_down
-        txtfusion_refiner_blocks_#_mlp_gate txtfusion_refiner_blocks_#_mlp_up txtmlp_#
+        language_model_layers_#_mlp_down_proj language_model_layers_#_mlp_gate_proj
+        language_model_layers_#_mlp_up_proj language_model_layers_#_self_attn_k_proj
+        language_model_layers_#_self_attn_o_proj language_model_layers_#_self_attn_q_proj
+        language_model_layers_#_self_attn_v_proj last_linear layers_#_mlp_down_proj
+        layers_#_mlp_gate_proj layers_#_mlp_up_proj layers_#_self_attn_k_proj
+        layers_#_self_attn_o_proj layers_#_self_attn_q_proj layers_#_self_attn_v_proj
+        text_fusion_layerwise_blocks_#_attn_to_gate text_fusion_layerwise_blocks_#_attn_to_k
+        text_fusion_layerwise_blocks_#_attn_to_out_# text_fusion_layerwise_blocks_#_attn_to_q
+        text_fusion_layerwise_blocks_#_attn_to_v text_fusion_layerwise_blocks_#_ff_down
+        text_fusion_layerwise_blocks_#_ff_gate text_fusion_layerwise_blocks_#_ff_up
+        text_fusion_projector text_fusion_refiner_blocks_#_attn_to_gate
+        text_fusion_refiner_blocks_#_attn_to_k text_fusion_refiner_blocks_#_attn_to_out_#
+        text_fusion_refiner_blocks_#_attn_to_q text_fusion_refiner_blocks_#_attn_to_v
+        text_fusion_refiner_blocks_#_ff_down text_fusion_refiner_blocks_#_ff_gate
+        text_fusion_refiner_blocks_#_ff_up time_embed_linear_# time_mod_proj tmlp_# tproj_#
+        transformer_blocks_#_attn_to_gate transformer_blocks_#_attn_to_k
+        transformer_blocks_#_attn_to_out_# transformer_blocks_#_attn_to_q
+        transformer_blocks_#_attn_to_v transformer_blocks_#_ff_down transformer_blocks_#_ff_gate
+        transformer_blocks_#_ff_up txt_in_linear_# txtfusion_layerwise_blocks_#_attn_gate
+        txtfusion_layerwise_blocks_#_attn_wk txtfusion_layerwise_blocks_#_attn_wo
+        txtfusion_layerwise_blocks_#_attn_wq txtfusion_layerwise_blocks_#_attn_wv
+        txtfusion_layerwise_blocks_#_mlp_down txtfusion_layerwise_blocks_#_mlp_gate
+        txtfusion_layerwise_blocks_#_mlp_up txtfusion_projector txtfusion_refiner_blocks_#_attn_gate
+        txtfusion_refiner_blocks_#_attn_wk txtfusion_refiner_blocks_#_attn_wo
+        txtfusion_refiner_blocks_#_attn_wq txtfusion_refiner_blocks_#_attn_wv
+        txtfusion_refiner_blocks_#_mlp_down txtfusion_refiner_blocks_#_mlp_gate
+        txtfusion_refiner_blocks_#_mlp_up txtmlp_#
     """,
     "ltx2": """
         adaln_single_emb_timestep_embedder_linear_# adaln_single_linear
@@ -606,8 +716,15 @@ SKELETONS = {
         av_cross_attn_video_a#v_gate_emb_timestep_embedder_linear_#
         av_cross_attn_video_a#v_gate_linear
         av_cross_attn_video_scale_shift_emb_timestep_embedder_linear_#
-        av_cross_attn_video_scale_shift_linear caption_projection_linear_# patchify_proj proj_in
-        proj_out prompt_adaln_emb_timestep_embedder_linear_# prompt_adaln_linear
+        av_cross_attn_video_scale_shift_linear caption_projection_linear_# layers_#_mlp_down_proj
+        layers_#_mlp_gate_proj layers_#_mlp_up_proj layers_#_self_attn_k_proj
+        layers_#_self_attn_o_proj layers_#_self_attn_q_proj layers_#_self_attn_v_proj
+        model_language_model_layers_#_mlp_down_proj model_language_model_layers_#_mlp_gate_proj
+        model_language_model_layers_#_mlp_up_proj model_language_model_layers_#_self_attn_k_proj
+        model_language_model_layers_#_self_attn_o_proj
+        model_language_model_layers_#_self_attn_q_proj
+        model_language_model_layers_#_self_attn_v_proj patchify_proj proj_in proj_out
+        prompt_adaln_emb_timestep_embedder_linear_# prompt_adaln_linear
         prompt_adaln_single_emb_timestep_embedder_linear_# prompt_adaln_single_linear
         text_embedding_projection_aggregate_embed text_embedding_projection_audio_aggregate_embed
         text_embedding_projection_video_aggregate_embed text_proj_in
@@ -644,7 +761,11 @@ SKELETONS = {
     """,
     "ltx_video": """
         adaln_single_emb_timestep_embedder_linear_# adaln_single_linear caption_projection_linear_#
-        patchify_proj proj_in proj_out time_embed_emb_timestep_embedder_linear_# time_embed_linear
+        encoder_block_#_layer_#_DenseReluDense_wi encoder_block_#_layer_#_DenseReluDense_wi_#
+        encoder_block_#_layer_#_DenseReluDense_wo encoder_block_#_layer_#_SelfAttention_k
+        encoder_block_#_layer_#_SelfAttention_o encoder_block_#_layer_#_SelfAttention_q
+        encoder_block_#_layer_#_SelfAttention_v patchify_proj proj_in proj_out
+        time_embed_emb_timestep_embedder_linear_# time_embed_linear
         transformer_blocks_#_attn#_k_norm transformer_blocks_#_attn#_norm_k
         transformer_blocks_#_attn#_norm_q transformer_blocks_#_attn#_q_norm
         transformer_blocks_#_attn#_to_k transformer_blocks_#_attn#_to_out_#
@@ -672,32 +793,41 @@ SKELETONS = {
         audio_patch_proj audio_proj_in audio_proj_out blocks_#_adaln_proj_linear
         blocks_#_attn_out_proj blocks_#_attn_qkv_proj blocks_#_mlp_fc# condition_proj
         context_embedder final_layer_adaln_proj_linear final_layer_audio_out final_layer_video_out
-        norm_out_linear proj_in proj_out time_embedder_linear_# time_embedder_proj_in
-        time_embedder_proj_out token_refiner_blocks_#_attn_out_proj
-        token_refiner_blocks_#_attn_qkv_proj token_refiner_blocks_#_mlp_fc#
-        token_refiner_refiner_blocks_#_attn_to_k token_refiner_refiner_blocks_#_attn_to_out_#
-        token_refiner_refiner_blocks_#_attn_to_q token_refiner_refiner_blocks_#_attn_to_v
-        token_refiner_refiner_blocks_#_ff_net_# token_refiner_refiner_blocks_#_ff_net_#_proj
-        transformer_blocks_#_adaln_proj_linear transformer_blocks_#_attn_to_k
-        transformer_blocks_#_attn_to_out_# transformer_blocks_#_attn_to_q
-        transformer_blocks_#_attn_to_v transformer_blocks_#_ff_net_#
+        layers_#_mlp_down_proj layers_#_mlp_gate_proj layers_#_mlp_up_proj layers_#_self_attn_k_proj
+        layers_#_self_attn_o_proj layers_#_self_attn_q_proj layers_#_self_attn_v_proj
+        model_language_model_layers_#_mlp_down_proj model_language_model_layers_#_mlp_gate_proj
+        model_language_model_layers_#_mlp_up_proj model_language_model_layers_#_self_attn_k_proj
+        model_language_model_layers_#_self_attn_o_proj
+        model_language_model_layers_#_self_attn_q_proj
+        model_language_model_layers_#_self_attn_v_proj norm_out_linear proj_in proj_out
+        time_embedder_linear_# time_embedder_proj_in time_embedder_proj_out
+        token_refiner_blocks_#_attn_out_proj token_refiner_blocks_#_attn_qkv_proj
+        token_refiner_blocks_#_mlp_fc# token_refiner_refiner_blocks_#_attn_to_k
+        token_refiner_refiner_blocks_#_attn_to_out_# token_refiner_refiner_blocks_#_attn_to_q
+        token_refiner_refiner_blocks_#_attn_to_v token_refiner_refiner_blocks_#_ff_net_#
+        token_refiner_refiner_blocks_#_ff_net_#_proj transformer_blocks_#_adaln_proj_linear
+        transformer_blocks_#_attn_to_k transformer_blocks_#_attn_to_out_#
+        transformer_blocks_#_attn_to_q transformer_blocks_#_attn_to_v transformer_blocks_#_ff_net_#
         transformer_blocks_#_ff_net_#_proj video_patch_proj
     """,
     "mochi": """
         blocks_#_attn_proj_x blocks_#_attn_proj_y blocks_#_attn_qkv_x blocks_#_attn_qkv_y
-        blocks_#_mlp_x_w# blocks_#_mlp_y_w# blocks_#_mod_x blocks_#_mod_y final_layer_linear
-        final_layer_mod norm_out_linear patch_embed_proj proj_out t#_y_embedder_to_kv
-        t#_y_embedder_to_out t#_y_embedder_to_q t#_yproj t_embedder_mlp_# time_embed_caption_proj
-        time_embed_pooler_to_kv time_embed_pooler_to_out time_embed_pooler_to_q
-        time_embed_timestep_embedder_linear_# transformer_blocks_#_attn#_add_k_proj
-        transformer_blocks_#_attn#_add_q_proj transformer_blocks_#_attn#_add_v_proj
-        transformer_blocks_#_attn#_to_add_out transformer_blocks_#_attn#_to_k
-        transformer_blocks_#_attn#_to_out_# transformer_blocks_#_attn#_to_q
-        transformer_blocks_#_attn#_to_v transformer_blocks_#_ff_context_net_#
-        transformer_blocks_#_ff_context_net_#_proj transformer_blocks_#_ff_net_#
-        transformer_blocks_#_ff_net_#_proj transformer_blocks_#_norm#_context_linear
-        transformer_blocks_#_norm#_context_linear_# transformer_blocks_#_norm#_linear
-        x_embedder_proj
+        blocks_#_mlp_x_w# blocks_#_mlp_y_w# blocks_#_mod_x blocks_#_mod_y
+        encoder_block_#_layer_#_DenseReluDense_wi encoder_block_#_layer_#_DenseReluDense_wi_#
+        encoder_block_#_layer_#_DenseReluDense_wo encoder_block_#_layer_#_SelfAttention_k
+        encoder_block_#_layer_#_SelfAttention_o encoder_block_#_layer_#_SelfAttention_q
+        encoder_block_#_layer_#_SelfAttention_v final_layer_linear final_layer_mod norm_out_linear
+        patch_embed_proj proj_out t#_y_embedder_to_kv t#_y_embedder_to_out t#_y_embedder_to_q
+        t#_yproj t_embedder_mlp_# time_embed_caption_proj time_embed_pooler_to_kv
+        time_embed_pooler_to_out time_embed_pooler_to_q time_embed_timestep_embedder_linear_#
+        transformer_blocks_#_attn#_add_k_proj transformer_blocks_#_attn#_add_q_proj
+        transformer_blocks_#_attn#_add_v_proj transformer_blocks_#_attn#_to_add_out
+        transformer_blocks_#_attn#_to_k transformer_blocks_#_attn#_to_out_#
+        transformer_blocks_#_attn#_to_q transformer_blocks_#_attn#_to_v
+        transformer_blocks_#_ff_context_net_# transformer_blocks_#_ff_context_net_#_proj
+        transformer_blocks_#_ff_net_# transformer_blocks_#_ff_net_#_proj
+        transformer_blocks_#_norm#_context_linear transformer_blocks_#_norm#_context_linear_#
+        transformer_blocks_#_norm#_linear x_embedder_proj
     """,
     "pixart": """
         adaln_single_emb_aspect_ratio_embedder_linear_#
@@ -715,24 +845,39 @@ SKELETONS = {
         y_embedder_y_proj_fc#
     """,
     "qwen_image": """
-        img_in norm_out_linear proj_out time_text_embed_timestep_embedder_linear_#
-        transformer_blocks_#_attn_add_k_proj transformer_blocks_#_attn_add_q_proj
-        transformer_blocks_#_attn_add_v_proj transformer_blocks_#_attn_norm_added_k
-        transformer_blocks_#_attn_norm_added_q transformer_blocks_#_attn_norm_k
-        transformer_blocks_#_attn_norm_q transformer_blocks_#_attn_to_add_out
-        transformer_blocks_#_attn_to_k transformer_blocks_#_attn_to_out_#
-        transformer_blocks_#_attn_to_q transformer_blocks_#_attn_to_v
-        transformer_blocks_#_img_mlp_net_# transformer_blocks_#_img_mlp_net_#_proj
-        transformer_blocks_#_img_mod_# transformer_blocks_#_txt_mlp_net_#
-        transformer_blocks_#_txt_mlp_net_#_proj transformer_blocks_#_txt_mod_# txt_in txt_norm
+        img_in layers_#_mlp_down_proj layers_#_mlp_gate_proj layers_#_mlp_up_proj
+        layers_#_self_attn_k_proj layers_#_self_attn_o_proj layers_#_self_attn_q_proj
+        layers_#_self_attn_v_proj model_language_model_layers_#_mlp_down_proj
+        model_language_model_layers_#_mlp_gate_proj model_language_model_layers_#_mlp_up_proj
+        model_language_model_layers_#_self_attn_k_proj
+        model_language_model_layers_#_self_attn_o_proj
+        model_language_model_layers_#_self_attn_q_proj
+        model_language_model_layers_#_self_attn_v_proj norm_out_linear proj_out
+        time_text_embed_timestep_embedder_linear_# transformer_blocks_#_attn_add_k_proj
+        transformer_blocks_#_attn_add_q_proj transformer_blocks_#_attn_add_v_proj
+        transformer_blocks_#_attn_norm_added_k transformer_blocks_#_attn_norm_added_q
+        transformer_blocks_#_attn_norm_k transformer_blocks_#_attn_norm_q
+        transformer_blocks_#_attn_to_add_out transformer_blocks_#_attn_to_k
+        transformer_blocks_#_attn_to_out_# transformer_blocks_#_attn_to_q
+        transformer_blocks_#_attn_to_v transformer_blocks_#_img_mlp_net_#
+        transformer_blocks_#_img_mlp_net_#_proj transformer_blocks_#_img_mod_#
+        transformer_blocks_#_txt_mlp_net_# transformer_blocks_#_txt_mlp_net_#_proj
+        transformer_blocks_#_txt_mod_# txt_in txt_norm
     """,
     "qwen_image21": """
-        img_in modulation_# norm_out_linear proj_out time_text_embed_timestep_embedder_linear_#
-        transformer_blocks_#_attn_to_k transformer_blocks_#_attn_to_out_#
-        transformer_blocks_#_attn_to_q transformer_blocks_#_attn_to_v
-        transformer_blocks_#_img_mlp_gate_layer transformer_blocks_#_img_mlp_gate_up
-        transformer_blocks_#_img_mlp_out transformer_blocks_#_img_mlp_proj txt_in_in_layer
-        txt_in_out_layer
+        img_in layers_#_mlp_down_proj layers_#_mlp_gate_proj layers_#_mlp_up_proj
+        layers_#_self_attn_k_proj layers_#_self_attn_o_proj layers_#_self_attn_q_proj
+        layers_#_self_attn_v_proj model_language_model_layers_#_mlp_down_proj
+        model_language_model_layers_#_mlp_gate_proj model_language_model_layers_#_mlp_up_proj
+        model_language_model_layers_#_self_attn_k_proj
+        model_language_model_layers_#_self_attn_o_proj
+        model_language_model_layers_#_self_attn_q_proj
+        model_language_model_layers_#_self_attn_v_proj modulation_# norm_out_linear proj_out
+        time_text_embed_timestep_embedder_linear_# transformer_blocks_#_attn_to_k
+        transformer_blocks_#_attn_to_out_# transformer_blocks_#_attn_to_q
+        transformer_blocks_#_attn_to_v transformer_blocks_#_img_mlp_gate_layer
+        transformer_blocks_#_img_mlp_gate_up transformer_blocks_#_img_mlp_out
+        transformer_blocks_#_img_mlp_proj txt_in_in_layer txt_in_out_layer
     """,
     "sana": """
         blocks_#_attn_proj blocks_#_attn_qkv blocks_#_cross_attn_kv_linear blocks_#_cross_attn_proj
@@ -1049,10 +1194,13 @@ SKELETONS = {
         blocks_#_self_attn_norm_q blocks_#_self_attn_o blocks_#_self_attn_q blocks_#_self_attn_v
         condition_embedder_image_embedder_ff_net_# condition_embedder_image_embedder_ff_net_#_proj
         condition_embedder_image_embedder_norm# condition_embedder_text_embedder_linear_#
-        condition_embedder_time_embedder_linear_# condition_embedder_time_proj fps_projection_#
-        fps_projection_net_# fps_projection_net_#_proj head_head head_modulation img_emb_proj_#
-        patch_embedding proj_out scale_shift_table text_embedding_# time_embedding_#
-        time_projection_#
+        condition_embedder_time_embedder_linear_# condition_embedder_time_proj
+        encoder_block_#_layer_#_DenseReluDense_wi encoder_block_#_layer_#_DenseReluDense_wi_#
+        encoder_block_#_layer_#_DenseReluDense_wo encoder_block_#_layer_#_SelfAttention_k
+        encoder_block_#_layer_#_SelfAttention_o encoder_block_#_layer_#_SelfAttention_q
+        encoder_block_#_layer_#_SelfAttention_v fps_projection_# fps_projection_net_#
+        fps_projection_net_#_proj head_head head_modulation img_emb_proj_# patch_embedding proj_out
+        scale_shift_table text_embedding_# time_embedding_# time_projection_#
     """,
     "stable_cascade": """
         clf_# clip_img_mapper clip_txt_mapper clip_txt_pooled_mapper
@@ -1081,13 +1229,17 @@ SKELETONS = {
         blocks_#_self_attn_norm_q blocks_#_self_attn_o blocks_#_self_attn_q blocks_#_self_attn_v
         condition_embedder_image_embedder_ff_net_# condition_embedder_image_embedder_ff_net_#_proj
         condition_embedder_image_embedder_norm# condition_embedder_text_embedder_linear_#
-        condition_embedder_time_embedder_linear_# condition_embedder_time_proj face_adapter_#_to_k
-        face_adapter_#_to_out face_adapter_#_to_q face_adapter_#_to_v
-        face_adapter_fuser_blocks_#_linear# face_adapter_fuser_blocks_#_linear#_kv
-        face_adapter_fuser_blocks_#_linear#_q face_encoder_conv# face_encoder_conv#_conv
-        face_encoder_conv#_local face_encoder_conv#_local_conv face_encoder_out_proj head_head
-        head_modulation img_emb_proj_# motion_encoder_conv_in motion_encoder_conv_out
-        motion_encoder_dec_direction motion_encoder_enc_fc_# motion_encoder_enc_net_app_convs_#
+        condition_embedder_time_embedder_linear_# condition_embedder_time_proj
+        encoder_block_#_layer_#_DenseReluDense_wi encoder_block_#_layer_#_DenseReluDense_wi_#
+        encoder_block_#_layer_#_DenseReluDense_wo encoder_block_#_layer_#_SelfAttention_k
+        encoder_block_#_layer_#_SelfAttention_o encoder_block_#_layer_#_SelfAttention_q
+        encoder_block_#_layer_#_SelfAttention_v face_adapter_#_to_k face_adapter_#_to_out
+        face_adapter_#_to_q face_adapter_#_to_v face_adapter_fuser_blocks_#_linear#
+        face_adapter_fuser_blocks_#_linear#_kv face_adapter_fuser_blocks_#_linear#_q
+        face_encoder_conv# face_encoder_conv#_conv face_encoder_conv#_local
+        face_encoder_conv#_local_conv face_encoder_out_proj head_head head_modulation img_emb_proj_#
+        motion_encoder_conv_in motion_encoder_conv_out motion_encoder_dec_direction
+        motion_encoder_enc_fc_# motion_encoder_enc_net_app_convs_#
         motion_encoder_enc_net_app_convs_#_# motion_encoder_enc_net_app_convs_#_conv#_#
         motion_encoder_enc_net_app_convs_#_skip_# motion_encoder_motion_network_#
         motion_encoder_res_blocks_#_conv# motion_encoder_res_blocks_#_conv_skip patch_embedding
@@ -1110,8 +1262,12 @@ SKELETONS = {
         blocks_#_block_self_attn_q blocks_#_block_self_attn_v blocks_#_cross_attn_add_k_proj
         blocks_#_cross_attn_add_v_proj blocks_#_cross_attn_to_k blocks_#_cross_attn_to_out_#
         blocks_#_cross_attn_to_q blocks_#_cross_attn_to_v blocks_#_ffn_# blocks_#_self_attn_to_k
-        blocks_#_self_attn_to_out_# blocks_#_self_attn_to_q blocks_#_self_attn_to_v head_head
-        img_emb_proj_# patch_embedding text_embedding_# time_embedding_# time_projection_#
+        blocks_#_self_attn_to_out_# blocks_#_self_attn_to_q blocks_#_self_attn_to_v
+        encoder_block_#_layer_#_DenseReluDense_wi encoder_block_#_layer_#_DenseReluDense_wi_#
+        encoder_block_#_layer_#_DenseReluDense_wo encoder_block_#_layer_#_SelfAttention_k
+        encoder_block_#_layer_#_SelfAttention_o encoder_block_#_layer_#_SelfAttention_q
+        encoder_block_#_layer_#_SelfAttention_v head_head img_emb_proj_# patch_embedding
+        text_embedding_# time_embedding_# time_projection_#
     """,
     "z_image": """
         all_final_layer_#-#_adaLN_modulation_# all_final_layer_#-#_linear all_x_embedder_#-#

@@ -207,7 +207,8 @@ class Component:
         self.walk = walk
         self.written = written
         self.slices = slices
-        """Parts of fused modules that some tools have a name for: read, never written."""
+        """Names that are read and never chosen: parts of fused modules that some tools have a name for,
+        and modules as another class of the same model has them."""
         self._written_norms = norms
         self._rows: tuple[Row, ...] = ()
         self._norms: tuple[Row, ...] = ()
@@ -309,7 +310,8 @@ def _indexed(component: Component, separator: str) -> dict[str, tuple[Entry, ...
     if separator == ":":
         return {"#": tuple(_numbered(component))}
     found: dict[str, list[Entry]] = {}
-    for row in (*component.rows, *component.slices, *component.norms):
+    slices = (one for row in component.slices for one in _expanded(row))
+    for row in (*component.rows, *slices, *component.norms):
         for pattern, member, namespace in _spellings(row):
             text, digits = skeleton(pattern)
             key = text.replace(".", separator)

@@ -6,6 +6,7 @@ loaders/lora_conversion_utils.py, and scripts/convert_ace_step_to_diffusers.py).
 
 from __future__ import annotations
 
+from lora_convert.architectures._text_encoders import QWEN3
 from lora_convert.architectures._vocabulary import Architecture, Component, alike, same, width
 
 ACE_STEP = Architecture(
@@ -24,6 +25,7 @@ ACE_STEP = Architecture(
             same("layers.{}.<self,cross>_attn.to_out.0",     "layers.{}.<self,cross>_attn.o_proj"),
             *alike("layers.{}.mlp.<gate,up,down>_proj"),
         )),
+        QWEN3,
     ),
     signs=(width("layers.{}.cross_attn.to_q", 2048),),
     own=("proj_in_conv", "proj_in.1", "proj_out_conv", "proj_out.1", "time_embed_r."),

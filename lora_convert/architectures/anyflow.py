@@ -5,6 +5,7 @@ Adapters in Wan's names are read by Wan's converters (diffusers 0.42.1, AnyFlowP
 
 from __future__ import annotations
 
+from lora_convert.architectures._text_encoders import T5
 from lora_convert.architectures._vocabulary import Architecture, Component, alike
 from lora_convert.architectures._wan import BASE
 
@@ -13,6 +14,9 @@ _STEP = alike("condition_embedder.delta_embedder.linear_<1,2>")
 ANYFLOW = Architecture(
     name="anyflow",
     title="AnyFlow",
-    components=(Component("transformer", (*BASE, *_STEP)),),
+    components=(
+        Component("transformer", (*BASE, *_STEP)),
+        T5,
+    ),
     own=("condition_embedder.delta_embedder.",),
 )

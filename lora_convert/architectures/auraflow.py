@@ -37,7 +37,7 @@ AURAFLOW = Architecture(
             same(   "proj_out",                                           "final_linear"),
             swapped("norm_out.linear",                                    "modF.1"),
         )),
-        T5.named("text_encoder"),
+        T5,
     ),
     signs=(
         width("joint_transformer_blocks.{}.attn.to_q", 3072),

@@ -5,6 +5,7 @@ In Diffusers' names: others are not known.
 
 from __future__ import annotations
 
+from lora_convert.architectures._text_encoders import SMOLLM3
 from lora_convert.architectures._vocabulary import Architecture, Component, alike
 
 BRIA_FIBO = Architecture(
@@ -25,6 +26,7 @@ BRIA_FIBO = Architecture(
             "norm_out.linear",
             "proj_out",
         )),
+        SMOLLM3,
     ),
     own=("caption_projection.", "time_embed.timestep_embedder."),
 )

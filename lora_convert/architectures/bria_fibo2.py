@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lora_convert.architectures._text_encoders import QWEN3_VL
 from lora_convert.architectures._vocabulary import Architecture, Component, alike, depth, width
 
 BRIA_FIBO2 = Architecture(
@@ -19,6 +20,7 @@ BRIA_FIBO2 = Architecture(
             "layers.{}.cross_attention.<to_q,to_k,to_v,to_out.0>",
             "final_layer.<linear,adaLN_modulation.1>",
         )),
+        QWEN3_VL,
     ),
     signs=(
         width("layers.{}.attention.to_q", 3584),

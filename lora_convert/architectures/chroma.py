@@ -49,7 +49,7 @@ CHROMA = Architecture(
             same(   "single_transformer_blocks.{}.attn.norm_<q,k>",
                                                          "single_blocks.{}.norm.<query,key>_norm"),
         )),
-        T5.named("text_encoder"),
+        T5,
     ),
     own=("distilled_guidance_layer.",),
 )

@@ -7,6 +7,7 @@ layer: shift, scale and gate of both for the video, then the same for the text.
 
 from __future__ import annotations
 
+from lora_convert.architectures._text_encoders import T5
 from lora_convert.architectures._vocabulary import (
     Architecture,
     Component,
@@ -41,6 +42,7 @@ COGVIDEOX = Architecture(
             same(    "norm_out.linear",                         "mixins.final_layer.adaLN_modulation.1"),
             same(    "proj_out",                                "mixins.final_layer.linear"),
         )),
+        T5,
     ),
     signs=(
         width("transformer_blocks.{}.attn1.to_q", 1920, 3072),

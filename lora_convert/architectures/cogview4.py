@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lora_convert.architectures._text_encoders import GLM
 from lora_convert.architectures._vocabulary import Architecture, Component, alike, width
 
 COGVIEW4 = Architecture(
@@ -17,6 +18,7 @@ COGVIEW4 = Architecture(
             "norm_out.linear",
             "proj_out",
         )),
+        GLM,
     ),
     signs=(
         width("transformer_blocks.{}.attn1.to_q", 4096, 2560),

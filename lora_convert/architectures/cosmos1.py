@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lora_convert.architectures._text_encoders import T5
 from lora_convert.architectures._vocabulary import (
     Architecture,
     Component,
@@ -30,6 +31,7 @@ COSMOS1 = Architecture(
             same(   "norm_out.linear_<1,2>",              "final_layer.adaLN_modulation.<1,2>"),
             same(   "proj_out",                           "final_layer.linear"),
         )),
+        T5,
     ),
     signs=(
         width("transformer_blocks.{}.attn1.to_q", 4096, 5120),

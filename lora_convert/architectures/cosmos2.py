@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lora_convert.architectures._text_encoders import QWEN25_VL, T5
 from lora_convert.architectures._vocabulary import (
     Architecture,
     Component,
@@ -31,6 +32,7 @@ COSMOS2 = Architecture(
             same(   "proj_out",                           "final_layer.linear"),
             *alike("crossattn_proj.0"),
         )),
+        Component("text_encoder", (*T5.written, *QWEN25_VL.written)),
     ),
     signs=(
         width("transformer_blocks.{}.attn1.to_q", 2048, 5120),

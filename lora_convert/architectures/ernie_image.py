@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lora_convert.architectures._text_encoders import MISTRAL3_MODEL
 from lora_convert.architectures._vocabulary import Architecture, Component, alike, depth, width
 
 ERNIE_IMAGE = Architecture(
@@ -20,6 +21,7 @@ ERNIE_IMAGE = Architecture(
                 "final_linear",
             ),
         )),
+        MISTRAL3_MODEL,
     ),
     signs=(
         width("layers.{}.self_attention.to_q", 3072),

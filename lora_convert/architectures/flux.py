@@ -64,7 +64,7 @@ FLUX = Architecture(
                     "single_transformer_blocks.{}.attn.to_v",       into="single_blocks.{}.linear1_qkv"),
         )),
         CLIP_L,
-        T5,
+        T5.named("text_encoder_2"),
     ),
     signs=(
         width("transformer_blocks.{}.attn.to_q", 3072),

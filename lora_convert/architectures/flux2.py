@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lora_convert.architectures._text_encoders import MISTRAL3
 from lora_convert.architectures._vocabulary import (
     Architecture,
     Component,
@@ -47,6 +48,7 @@ FLUX2 = Architecture(
             same(   "single_transformer_blocks.{}.attn.norm_<q,k>",
                                                          "single_blocks.{}.norm.<query,key>_norm"),
         )),
+        MISTRAL3,
     ),
     signs=(
         width("transformer_blocks.{}.attn.to_q", 6144, 4096, 3072),

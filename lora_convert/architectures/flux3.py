@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lora_convert.architectures._text_encoders import QWEN3_VL
 from lora_convert.architectures._vocabulary import (
     Architecture,
     Component,
@@ -35,6 +36,7 @@ FLUX3 = Architecture(
             same(   "proj_out",                                     "final_layer.image.linear"),
             swapped("norm_out.linear",                              "final_layer.image.adaLN_modulation.1"),
         )),
+        QWEN3_VL,
     ),
     signs=(
         width("single_transformer_blocks.{}.attn.to_q", 3072),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lora_convert.architectures._text_encoders import CLIP_L, LLAMA_MODEL
 from lora_convert.architectures._vocabulary import Architecture, Component, alike, depth, width
 
 FRAMEPACK = Architecture(
@@ -31,6 +32,8 @@ FRAMEPACK = Architecture(
             "transformer_blocks.{}.attn.<norm_q,norm_k,norm_added_q,norm_added_k>",
             "single_transformer_blocks.{}.attn.<norm_q,norm_k>",
         )),
+        LLAMA_MODEL,
+        CLIP_L.named("text_encoder_2"),
     ),
     signs=(
         width("transformer_blocks.{}.attn.to_q", 3072),

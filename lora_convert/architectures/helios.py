@@ -6,6 +6,7 @@ Its authors keep Diffusers' names; adapters in Wan's are read by Wan's converter
 
 from __future__ import annotations
 
+from lora_convert.architectures._text_encoders import T5
 from lora_convert.architectures._vocabulary import Architecture, Component, alike
 from lora_convert.architectures._wan import BASE
 
@@ -14,6 +15,9 @@ _MEMORY = alike("patch_short", "patch_mid", "patch_long", kind="conv")
 HELIOS = Architecture(
     name="helios",
     title="Helios",
-    components=(Component("transformer", (*BASE, *_MEMORY)),),
+    components=(
+        Component("transformer", (*BASE, *_MEMORY)),
+        T5,
+    ),
     own=("patch_short", "patch_mid", "patch_long"),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lora_convert.architectures._text_encoders import BYT5, QWEN25_VL
 from lora_convert.architectures._vocabulary import (
     Architecture,
     Component,
@@ -51,6 +52,8 @@ HUNYUAN_IMAGE = Architecture(
             same(   "proj_out",                                           "final_layer.linear"),
             swapped("norm_out.linear",                                    "final_layer.adaLN_modulation.1"),
         )),
+        QWEN25_VL,
+        BYT5,
     ),
     signs=(
         width("transformer_blocks.{}.attn.to_q", 3584),

@@ -6,6 +6,7 @@ scripts/convert_hunyuan_video1_5_to_diffusers.py).
 
 from __future__ import annotations
 
+from lora_convert.architectures._text_encoders import BYT5, QWEN25_VL_TEXT
 from lora_convert.architectures._vocabulary import (
     Architecture,
     Component,
@@ -56,6 +57,8 @@ HUNYUAN_VIDEO15 = Architecture(
             same(   "proj_out",                                 "final_layer.linear"),
             swapped("norm_out.linear",                          "final_layer.adaLN_modulation.1"),
         )),
+        QWEN25_VL_TEXT,
+        BYT5,
     ),
     signs=(width("transformer_blocks.{}.attn.to_q", 2048), depth("transformer_blocks.{}", 54)),
     own=("image_embedder.", "vision_in.", "context_embedder_2.", "byt5_in.", "double_blocks.{}.img_attn_q"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lora_convert.architectures._text_encoders import QWEN3_VL_MODEL
 from lora_convert.architectures._vocabulary import (
     Architecture,
     Component,
@@ -34,6 +35,7 @@ IDEOGRAM4 = Architecture(
                 "final_layer.<linear,adaln_modulation>",
             ),
         )),
+        QWEN3_VL_MODEL,
     ),
     signs=(
         width("layers.{}.attention.to_q", 4608),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lora_convert.architectures._text_encoders import CLIP_L, QWEN25_VL
 from lora_convert.architectures._vocabulary import Architecture, Component, alike
 
 KANDINSKY5 = Architecture(
@@ -20,5 +21,16 @@ KANDINSKY5 = Architecture(
             "out_layer.modulation.out_layer",
             "out_layer.out_layer",
         )),
+        QWEN25_VL,
+        CLIP_L.named("text_encoder_2"),
+    ),
+    own=(
+        "time_embeddings.",
+        "text_embeddings.",
+        "pooled_text_embeddings.",
+        "visual_embeddings.",
+        "text_transformer_blocks.",
+        "visual_transformer_blocks.",
+        "out_layer.",
     ),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lora_convert.architectures._text_encoders import CHATGLM
 from lora_convert.architectures._unet import unet
 from lora_convert.architectures._vocabulary import Architecture, alike, same
 
@@ -18,6 +19,7 @@ KOLORS = Architecture(
                 *alike("encoder_hid_proj"),
             ),
         ),
+        CHATGLM,
     ),
     own=("encoder_hid_proj",),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lora_convert.architectures._text_encoders import QWEN3_VL_MODEL
 from lora_convert.architectures._vocabulary import (
     Architecture,
     Component,
@@ -34,6 +35,7 @@ KREA2 = Architecture(
             *nested("transformer_blocks.{}", "blocks.{}", _BLOCK),
             same(   "final_layer.linear",           "last.linear"),
         )),
+        QWEN3_VL_MODEL,
     ),
     signs=(
         width("transformer_blocks.{}.attn.to_q", 6144),

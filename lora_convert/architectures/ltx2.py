@@ -7,6 +7,7 @@ scripts/convert_ltx2_to_diffusers.py.
 
 from __future__ import annotations
 
+from lora_convert.architectures._text_encoders import GEMMA3
 from lora_convert.architectures._vocabulary import Architecture, Component, alike, nested, same
 
 _TIME = alike("emb.timestep_embedder.linear_<1,2>", "linear")
@@ -46,6 +47,7 @@ LTX2 = Architecture(
             *nested("<video,audio>_connector.transformer_blocks.{}",
                     "<video,audio>_embeddings_connector.transformer_1d_blocks.{}", _CONNECTOR),
         )),
+        GEMMA3,
     ),
     own=(
         "transformer_blocks.{}.audio_",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lora_convert.architectures._text_encoders import T5
 from lora_convert.architectures._vocabulary import (
     Architecture,
     Component,
@@ -31,6 +32,7 @@ LTX_VIDEO = Architecture(
         ), norms=(
             same("transformer_blocks.{}.attn<1,2>.norm_<q,k>", "transformer_blocks.{}.attn<1,2>.<q,k>_norm"),
         )),
+        T5,
     ),
     signs=(
         width("transformer_blocks.{}.attn1.to_q", 2048, 4096),

@@ -6,6 +6,7 @@ have them. Another model of the same shape (``transformer_ref``) follows referen
 
 from __future__ import annotations
 
+from lora_convert.architectures._text_encoders import QWEN3_VL
 from lora_convert.architectures._vocabulary import (
     Architecture,
     Component,
@@ -41,7 +42,11 @@ _TRANSFORMER = Component("transformer", (
 MINIMAX_H3 = Architecture(
     name="minimax_h3",
     title="MiniMax-H3",
-    components=(_TRANSFORMER, _TRANSFORMER.named("transformer_ref")),
+    components=(
+        _TRANSFORMER,
+        _TRANSFORMER.named("transformer_ref"),
+        QWEN3_VL,
+    ),
     signs=(width("transformer_blocks.{}.attn.to_q", 5376), depth("transformer_blocks.{}", 50)),
     own=("token_refiner.", "transformer_blocks.{}.adaln_proj.", "blocks.{}.attn.qkv_proj", "audio_proj_"),
 )

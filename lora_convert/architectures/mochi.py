@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lora_convert.architectures._text_encoders import T5
 from lora_convert.architectures._vocabulary import (
     Architecture,
     Component,
@@ -43,6 +44,7 @@ MOCHI = Architecture(
             same(   "proj_out",                                "final_layer.linear"),
             swapped("norm_out.linear",                         "final_layer.mod"),
         )),
+        T5,
     ),
     signs=(
         width("transformer_blocks.{}.attn1.to_q", 3072),

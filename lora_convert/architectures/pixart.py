@@ -35,7 +35,7 @@ PIXART = Architecture(
             same(   "transformer_blocks.{}.ff.net.<0.proj,2>",             "blocks.{}.mlp.fc<1,2>"),
             same(   "proj_out",                                            "final_layer.linear"),
         )),
-        T5.named("text_encoder"),
+        T5,
     ),
     signs=(
         width("transformer_blocks.{}.attn1.to_q", 1152),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lora_convert.architectures._text_encoders import QWEN25_VL
 from lora_convert.architectures._vocabulary import Architecture, Component, alike, depth, width
 
 QWEN_IMAGE = Architecture(
@@ -22,6 +23,7 @@ QWEN_IMAGE = Architecture(
             "txt_norm",
             "transformer_blocks.{}.attn.<norm_q,norm_k,norm_added_q,norm_added_k>",
         )),
+        QWEN25_VL,
     ),
     signs=(
         width("transformer_blocks.{}.attn.to_q", 3072),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lora_convert.architectures._text_encoders import QWEN3_VL
 from lora_convert.architectures._vocabulary import (
     Architecture,
     Component,
@@ -32,6 +33,7 @@ QWEN_IMAGE21 = Architecture(
                 "proj_out",
             ),
         )),
+        QWEN3_VL,
     ),
     signs=(
         width("transformer_blocks.{}.attn.to_q", 4096),

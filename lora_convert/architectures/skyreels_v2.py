@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lora_convert.architectures._text_encoders import T5
 from lora_convert.architectures._vocabulary import Architecture, Component, same
 from lora_convert.architectures._wan import BASE, BASE_NORMS, IMAGE, IMAGE_NORMS
 
@@ -15,6 +16,7 @@ SKYREELS_V2 = Architecture(
             *IMAGE,
             same("fps_projection.net.<0.proj,2>", "fps_projection.<0,2>"),
         ), norms=(*BASE_NORMS, *IMAGE_NORMS)),
+        T5,
     ),
     own=("fps_projection.",),
 )

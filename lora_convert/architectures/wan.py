@@ -6,6 +6,7 @@ much noise (``transformer``) and for little (``transformer_2``); no name in a fi
 
 from __future__ import annotations
 
+from lora_convert.architectures._text_encoders import T5
 from lora_convert.architectures._vocabulary import (
     Architecture,
     Component,
@@ -51,6 +52,27 @@ _TRANSFORMER = Component(
 WAN = Architecture(
     name="wan",
     title="Wan 2.1, Wan 2.2",
-    components=(_TRANSFORMER, _TRANSFORMER.named("transformer_2")),
+    components=(
+        _TRANSFORMER,
+        _TRANSFORMER.named("transformer_2"),
+        T5,
+    ),
     signs=(width("blocks.{}.attn1.to_q", 1536, 3072, 5120), depth("blocks.{}", 30, 40)),
+    own=(
+        "blocks.",
+        "vace_blocks.",
+        "condition_embedder.",
+        "patch_embedding",
+        "vace_patch_embedding",
+        "pose_patch_embedding",
+        "text_embedding.",
+        "time_embedding.",
+        "time_projection.",
+        "img_emb.",
+        "head.",
+        "proj_out",
+        "scale_shift_table",
+        "face_",
+        "motion_encoder.",
+    ),
 )

@@ -6,6 +6,7 @@ convert_wan_animate_2_transformer_to_diffusers in loaders/single_file_utils.py).
 
 from __future__ import annotations
 
+from lora_convert.architectures._text_encoders import T5
 from lora_convert.architectures._vocabulary import Architecture, Component, alike, nested, same
 
 _BLOCK = (
@@ -25,6 +26,7 @@ WAN_ANIMATE2 = Architecture(
             *nested("blocks.{}", "blocks.{}.block", _BLOCK),
             *alike("head.head"),
         )),
+        T5,
     ),
     own=("blocks.",),
 )

@@ -15,6 +15,7 @@ from lora_convert.formats._endings import DOWN_UP
 _CLIP_L = "text_encoders.clip_l.transformer."
 _CLIP_G = "text_encoders.clip_g.transformer."
 _T5 = "text_encoders.t5xxl.transformer."
+_BYT5 = "text_encoders.byt5_small.transformer."
 
 
 def _language(name: str) -> str:
@@ -29,7 +30,8 @@ _TEXT_ENCODERS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("sd3",): (_CLIP_L, _CLIP_G, _T5),
     ("flux",): (_CLIP_L, _T5),
     ("hidream",): (_CLIP_L, _CLIP_G, _T5, _language("llama")),
-    ("chroma", "pixart"): (_T5,),
+    ("chroma", "pixart", "mochi", "ltx_video", "cosmos1", "cogvideox"): (_T5,),
+    ("auraflow",): ("text_encoders.pile_t5xl.transformer.",),
     ("stable_cascade",): (_CLIP_G,),
     ("hunyuan_dit",): ("text_encoders.hydit_clip.transformer.bert.",),
     ("hunyuan_video",): (_language("llama"), _CLIP_L),
@@ -37,6 +39,10 @@ _TEXT_ENCODERS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("anima",): (_language("qwen3_06b"),),
     ("z_image",): (_language("qwen3_4b"),),
     ("qwen_image",): (_language("qwen25_7b"),),
+    ("hunyuan_image", "hunyuan_video15"): (_language("qwen25_7b"), _BYT5),
+    ("kandinsky5",): (_language("qwen25_7b"), _CLIP_L),
+    ("ltx2",): (_language("gemma3_12b"),),
+    ("ernie_image",): (_language("ministral3_3b"),),
     ("wan",): ("text_encoders.umt5xxl.transformer.",),
 }
 """By architecture: the first, second, … text encoder of a pipeline. What is not here has no known name."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from functools import cache
+import re
+from functools import cache, partial
 from typing import Any
 
 import diffusers
 import torch
 import transformers
+from diffusers.pipelines.kolors.text_encoder import ChatGLMConfig, ChatGLMModel
 from torch import nn
 
 SDXL = {
@@ -256,6 +258,7 @@ T5 = {
     "feed_forward_proj": "gated-gelu",
 }
 DECODER = {
+    "pad_token_id": 0,
     "hidden_size": 64,
     "intermediate_size": 96,
     "num_hidden_layers": 3,
@@ -264,6 +267,15 @@ DECODER = {
     "head_dim": 16,
     "vocab_size": 100,
 }
+CHATGLM = {
+    "num_layers": 2,
+    "hidden_size": 64,
+    "ffn_hidden_size": 96,
+    "num_attention_heads": 4,
+    "kv_channels": 16,
+    "padded_vocab_size": 100,
+    "original_rope": True,
+}
 BERT = {
     "hidden_size": 64,
     "intermediate_size": 96,
@@ -271,43 +283,65 @@ BERT = {
     "num_attention_heads": 4,
 }
 
-_PROJECTED = "CLIPTextModelWithProjection"
-_ENCODERS: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {
-    ("sd1", "text_encoder"): ("CLIPTextModel", CLIP_L),
-    ("sd2", "text_encoder"): ("CLIPTextModel", CLIP_H),
-    ("sdxl", "text_encoder"): ("CLIPTextModel", CLIP_L),
-    ("sdxl", "text_encoder_2"): (_PROJECTED, CLIP_G),
-    ("sdxl_refiner", "text_encoder_2"): (_PROJECTED, CLIP_G),
-    ("stable_cascade", "text_encoder"): (_PROJECTED, CLIP_G),
-    ("sd3", "text_encoder"): (_PROJECTED, CLIP_L),
-    ("sd3", "text_encoder_2"): (_PROJECTED, CLIP_G),
-    ("sd3", "text_encoder_3"): ("T5EncoderModel", T5),
-    ("hunyuan_video", "text_encoder"): ("LlamaModel", DECODER),
-    ("hunyuan_video", "text_encoder_2"): ("CLIPTextModel", CLIP_L),
-    ("flux", "text_encoder"): ("CLIPTextModel", CLIP_L),
-    ("flux", "text_encoder_2"): ("T5EncoderModel", T5),
-    ("chroma", "text_encoder"): ("T5EncoderModel", T5),
-    ("pixart", "text_encoder"): ("T5EncoderModel", T5),
-    ("auraflow", "text_encoder"): ("UMT5EncoderModel", T5),
-    ("hunyuan_dit", "text_encoder"): ("BertModel", BERT),
-    ("hunyuan_dit", "text_encoder_2"): ("T5EncoderModel", T5),
-    ("hidream", "text_encoder"): (_PROJECTED, CLIP_L),
-    ("hidream", "text_encoder_2"): (_PROJECTED, CLIP_G),
-    ("hidream", "text_encoder_3"): ("T5EncoderModel", T5),
-    ("hidream", "text_encoder_4"): ("LlamaForCausalLM", DECODER),
-    ("lumina2", "text_encoder"): ("Gemma2Model", DECODER),
-    ("sana", "text_encoder"): ("Gemma2Model", DECODER),
-    ("anima", "text_encoder"): ("Qwen3Model", DECODER),
-    ("z_image", "text_encoder"): ("Qwen3Model", DECODER),
+T5_ENCODER = ("T5EncoderModel", T5)
+UMT5 = ("UMT5EncoderModel", T5)
+QWEN25_VL = ("Qwen2_5_VLForConditionalGeneration", DECODER)
+QWEN3_VL = ("Qwen3VLForConditionalGeneration", DECODER)
+QWEN3_VL_MODEL = ("Qwen3VLModel", DECODER)
+GEMMA3 = ("Gemma3ForConditionalGeneration", DECODER)
+GEMMA4 = ("Gemma4UnifiedForConditionalGeneration", DECODER)
+LLAMA = ("LlamaModel", DECODER)
+PROJECTED = "CLIPTextModelWithProjection"
+
+_ENCODERS: dict[str, tuple[tuple[tuple[str, dict[str, Any]], ...], ...]] = {
+    "sd1": ((("CLIPTextModel", CLIP_L),),),
+    "sd2": ((("CLIPTextModel", CLIP_H),),),
+    "sdxl": ((("CLIPTextModel", CLIP_L),), ((PROJECTED, CLIP_G),)),
+    "sdxl_refiner": ((), ((PROJECTED, CLIP_G),)),
+    "stable_cascade": (((PROJECTED, CLIP_G),),),
+    "sd3": (((PROJECTED, CLIP_L),), ((PROJECTED, CLIP_G),), (T5_ENCODER,)),
+    "flux": ((("CLIPTextModel", CLIP_L),), (T5_ENCODER,)),
+    "hidream": (
+        ((PROJECTED, CLIP_L),),
+        ((PROJECTED, CLIP_G),),
+        (T5_ENCODER,),
+        (("LlamaForCausalLM", DECODER),),
+    ),
+    "hunyuan_dit": ((("BertModel", BERT),), (T5_ENCODER,)),
+    "hunyuan_video": (
+        (LLAMA, ("LlavaForConditionalGeneration", DECODER)),
+        (("CLIPTextModel", CLIP_L),),
+    ),
+    "framepack": ((LLAMA,), (("CLIPTextModel", CLIP_L),)),
+    "hunyuan_video15": ((("Qwen2_5_VLTextModel", DECODER),), (T5_ENCODER,)),
+    "hunyuan_image": ((QWEN25_VL,), (T5_ENCODER,)),
+    "kandinsky5": ((QWEN25_VL,), (("CLIPTextModel", CLIP_L),)),
+    "cosmos2": ((T5_ENCODER, QWEN25_VL),),
+    "flux2": ((("Mistral3ForConditionalGeneration", DECODER), ("Qwen3ForCausalLM", DECODER)),),
+    "ltx2": ((GEMMA3, GEMMA4),),
+    "kolors": ((("ChatGLMModel", CHATGLM),),),
+    "cogview4": ((("GlmModel", DECODER),),),
+    "bria_fibo": ((("SmolLM3ForCausalLM", DECODER),),),
+    "ernie_image": ((("Mistral3Model", DECODER),),),
+    "qwen_image": ((QWEN25_VL,),),
+    "skyreels_v2": ((UMT5, T5_ENCODER),),
+    **dict.fromkeys(("lumina2", "sana"), ((("Gemma2Model", DECODER),),)),
+    **dict.fromkeys(("anima", "z_image", "ace_step"), ((("Qwen3Model", DECODER),),)),
+    **dict.fromkeys(("qwen_image21", "flux3", "bria_fibo2", "minimax_h3"), ((QWEN3_VL,),)),
+    **dict.fromkeys(("krea2", "ideogram4"), ((QWEN3_VL_MODEL,),)),
+    **dict.fromkeys(("chroma", "pixart", "mochi", "ltx_video", "cogvideox"), ((T5_ENCODER,),)),
+    **dict.fromkeys(("auraflow", "wan", "wan_animate2", "helios", "anyflow"), ((UMT5,),)),
+    "cosmos1": ((T5_ENCODER,),),
 }
+"""By architecture: the first, second, … text encoder of a pipeline, each in the classes that it may be."""
+PLACES = ("text_encoder", "text_encoder_2", "text_encoder_3", "text_encoder_4")
 
 
 def kinds(architecture: str, component: str) -> list[tuple[Any, dict[str, Any]]]:
     """A component's class with its arguments, for each of its sizes."""
-    encoder = _ENCODERS.get((architecture, component))
-    if encoder:
-        kind = getattr(transformers, encoder[0])
-        return [(lambda **config: kind(kind.config_class(**config)), encoder[1])]
+    if component in PLACES:
+        encoders = _ENCODERS[architecture][PLACES.index(component)]
+        return [(partial(_encoder, name), config) for name, config in encoders]
     wanted = _OTHERS.get((architecture, component)) or CLASSES[architecture]
     return [(_kind(name), config) for name, config in wanted]
 
@@ -319,16 +353,31 @@ def models(architecture: str, component: str) -> tuple[nn.Module, ...]:
         return tuple(kind(**config) for kind, config in kinds(architecture, component))
 
 
+def _encoder(name: str, **config: Any) -> Any:
+    """A text encoder; one that sees pictures too is whole, and its reading part has the given size."""
+    kind: Any = ChatGLMModel if name == "ChatGLMModel" else getattr(transformers, name)
+    settings: Any = ChatGLMConfig if name == "ChatGLMModel" else kind.config_class
+    if "text_config" in getattr(settings, "sub_configs", {}):
+        config = {"text_config": config}
+    return kind(settings(**config))
+
+
 def _kind(name: str) -> Any:
     return getattr(diffusers, name, None) or getattr(diffusers.pipelines.ltx2, name)
+
+
+SIGHT = re.compile(r"\b(visual|vision_tower|multi_modal_projector|embed_vision|embed_audio)\b")
+"""Parts of a language model that see pictures or hear: no prompt is read with them."""
 
 
 def layers(model: nn.Module) -> dict[str, Any]:
     """The linear and convolutional layers that a LoRA can be on."""
     kinds = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d)
     own = ("MotionConv2d", "MotionLinear")  # of Wan Animate, with a weight like those of torch
+    heads = ("lm_head", "output_layer")
     return {
         name: layer
         for name, layer in model.named_modules()
-        if (isinstance(layer, kinds) or type(layer).__name__ in own) and name != "lm_head"
+        if isinstance(layer, kinds) or type(layer).__name__ in own
+        if name not in heads and not SIGHT.search(name)
     }
