@@ -18,7 +18,7 @@ PIPELINES = "diffusers 0.42, loaders/lora_pipeline.py"
 CONVERTERS = "diffusers 0.42, loaders/lora_conversion_utils.py"
 
 ENCODERS = {
-    **dict.fromkeys(("sd1", "sd2", "flux", "chroma"), ("text_encoder",)),
+    **dict.fromkeys(("sd1", "sd2", "kolors", "flux", "chroma", "bria_fibo"), ("text_encoder",)),
     **dict.fromkeys(("sdxl", "sdxl_refiner", "sd3"), ("text_encoder", "text_encoder_2")),
 }
 """By architecture: text encoders that its pipelines load adapters into; the others' load none."""
@@ -48,6 +48,13 @@ _DROPPED = {
     "kolors": ("input_blocks.", "middle_block.", "output_blocks."),
 }
 """By architecture: how names of modules begin that are left out of kohya's files."""
+
+_FAILS_ON_ENCODERS: dict[str, tuple[str, ...]] = {
+    "onetrainer": (),
+    "kohya": ("minimax_h3", "kolors"),
+    "diffusers": ("ace_step",),
+}
+"""By format: architectures, all where none is named, whose converter takes text encoders for the denoiser."""
 
 _TOP_OF_FLUX3 = ("time_in", "txt_in", "emb_in", "early_stream_", "single_stream_", "final_layer.")
 _TOP_OF_TRANSFORMERS = (
@@ -149,8 +156,10 @@ def _onetrainer_without_attention(module: Module, file: File) -> bool:
     return own and ".attn." not in module.name and not module.name.startswith(_TOP_OF_TRANSFORMERS)
 
 
-def _encoder_beside_onetrainer(module: Module, file: File) -> bool:
-    return file.format == "onetrainer" and module.component.startswith("text_encoder")
+def _encoder_beside(module: Module, file: File) -> bool:
+    models = _FAILS_ON_ENCODERS.get(file.format)
+    there = models is not None and (not models or file.architecture in models)
+    return there and module.component.startswith("text_encoder")
 
 
 def _kohya_alphas_of_attention(module: Module, file: File) -> bool:
@@ -243,9 +252,9 @@ GAPS = (
     ),
     Gap(
         "refuses",
-        "text encoders beside OneTrainer's names",
+        "text encoders beside the denoiser, which its converter takes for parts of that",
         CONVERTERS,
-        _encoder_beside_onetrainer,
+        _encoder_beside,
     ),
     Gap(
         "misreads",
