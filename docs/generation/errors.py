@@ -316,9 +316,11 @@ def _own_attributes(kind: type) -> list[str]:
 
 
 def _subclasses(kind: type[errors.LoraConvertError]) -> Iterator[type[errors.LoraConvertError]]:
+    """Of the converter: the trainer's are there too where something has imported it."""
     yield kind
     for inner in kind.__subclasses__():
-        yield from _subclasses(inner)
+        if inner.__module__ == errors.__name__:
+            yield from _subclasses(inner)
 
 
 @contextlib.contextmanager

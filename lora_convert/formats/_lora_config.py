@@ -47,6 +47,8 @@ _BASE_CHANGING = ("pissa", "olora", "corda", "loftq", "lora_ga")
 _UNBOUNDED = re.compile(r"(?<!\\)(?:[*+]|\{\d*,\d*\})")
 _QUANTIFIED_GROUP = re.compile(r"\)(?:[*+?]|\{)")
 _REPEATS = re.compile(r"(?<!\\)[*+?{(]")
+_LONGEST, _LONGEST_REPEATING = 50_000, 500
+"""Letters of an expression: of one that lists whole names, and of one that repeats."""
 _MOST_UNBOUNDED = 2
 
 
@@ -249,7 +251,8 @@ class _Fields:
     def _check_pattern(self, name: str, pattern: str) -> None:
         """Refuse expressions that could match for ever: they come from strangers."""
         if (
-            (len(pattern) > 500 and _REPEATS.search(pattern))
+            len(pattern) > _LONGEST
+            or (len(pattern) > _LONGEST_REPEATING and _REPEATS.search(pattern))
             or _QUANTIFIED_GROUP.search(pattern)
             or len(_UNBOUNDED.findall(pattern)) > _MOST_UNBOUNDED
         ):
