@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
-from textwrap import indent, wrap
+from textwrap import wrap
 
 import lora_convert.architectures
 from lora_convert.architectures import Architecture, skeleton
@@ -14,14 +14,24 @@ from lora_convert.architectures._vocabulary import NAMESPACES
 
 FOLDER = Path(lora_convert.architectures.__file__).parent
 
-SKELETONS_HEAD = '''"""Names of modules, by architecture: numbers as ``#``, words joined by ``_``.
+NAMES_HEAD = '''"""The architectures, which are found by their names.
 
-Written by ``python docs/generate.py`` from the architectures' files, which are found by their names.
+Written by ``python docs/generate.py`` from the files beside it.
 """
 
 from __future__ import annotations
 
-SKELETONS = {
+NAMES = (
+'''
+
+OWNERS_HEAD = '''"""Which architectures have a module, its numbers as ``#`` and its words joined by ``_``.
+
+Written by ``python docs/generate.py`` from the architectures' files.
+"""
+
+from __future__ import annotations
+
+OWNERS = {
 '''
 
 NUMBERS_HEAD = '''"""The numbers in names that several architectures have, by name and by architecture.
@@ -37,14 +47,16 @@ NUMBERS: dict[str, dict[str, tuple[str, ...]]] = {
 
 Columns = tuple[str, ...]
 
+_LINE = 100
+
 
 def indexes() -> dict[Path, str]:
     """The texts of what is known of names without importing an architecture, by file."""
     files = sorted(path.stem for path in FOLDER.glob("*.py") if not path.stem.startswith("_"))
     modules = {name: _modules(_architecture(name)) for name in files}
-    entries = (_entry(name, sorted(found)) for name, found in modules.items())
     return {
-        FOLDER / "_skeletons.py": SKELETONS_HEAD + "".join(entries) + "}\n",
+        FOLDER / "_names.py": NAMES_HEAD + "".join(f'    "{name}",\n' for name in files) + ")\n",
+        FOLDER / "_owners.py": OWNERS_HEAD + "".join(_owner_lines(modules)) + "}\n",
         FOLDER / "_numbers.py": NUMBERS_HEAD + "".join(_number_lines(modules)) + "}\n",
     }
 
@@ -54,9 +66,18 @@ def _architecture(name: str) -> Architecture:
     return found
 
 
-def _entry(name: str, names: list[str]) -> str:
-    lines = "\n".join(wrap(" ".join(names), 92, break_long_words=False, break_on_hyphens=False))
-    return f'    "{name}": """\n{indent(lines, " " * 8)}\n    """,\n'
+def _owner_lines(modules: dict[str, dict[str, Columns]]) -> Iterator[str]:
+    for module in sorted({module for found in modules.values() for module in found}):
+        owners = " ".join(name for name, found in modules.items() if module in found)
+        line = f'    "{module}": "{owners}",\n'
+        yield line if len(line) <= _LINE else _folded(module, owners)
+
+
+def _folded(module: str, owners: str) -> str:
+    """The line of a module that too many have for one."""
+    parts = wrap(owners, _LINE - 15)
+    texts = [f'        "{part} "\n' for part in parts[:-1]] + [f'        "{parts[-1]}"\n']
+    return f'    "{module}": (\n{"".join(texts)}    ),\n'
 
 
 def _number_lines(modules: dict[str, dict[str, Columns]]) -> Iterator[str]:

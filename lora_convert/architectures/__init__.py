@@ -1,7 +1,7 @@
 """The model families whose module names are known. One file each; geometry only.
 
-A file is found by its name and imported when its architecture is asked for. What names each has,
-`lora_convert.architectures._skeletons` knows without importing any; it is made from them.
+A file is found by its name and imported when its architecture is asked for. What modules each has,
+`lora_convert.architectures._owners` knows without importing any; it is made from them.
 """
 
 from __future__ import annotations
@@ -9,28 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterator, MutableMapping
 from importlib import import_module
 
+from lora_convert.architectures._index import Digits, Entry, fill, find, find_all, index, skeleton
+from lora_convert.architectures._names import NAMES
 from lora_convert.architectures._single_files import SINGLE_FILES
-from lora_convert.architectures._skeletons import SKELETONS
-from lora_convert.architectures._vocabulary import (
-    AUTHORS,
-    Architecture,
-    Component,
-    Entry,
-    Row,
-    Sign,
-    fill,
-    find,
-    find_all,
-    index,
-    skeleton,
-)
+from lora_convert.architectures._vocabulary import AUTHORS, Architecture, Component, Row, Sign
 
 
 class _Registry(MutableMapping[str, Architecture]):
     """Architectures by name; each is imported when it is first asked for."""
 
     def __init__(self) -> None:
-        self._found: dict[str, Architecture | None] = dict.fromkeys(SKELETONS)
+        self._found: dict[str, Architecture | None] = dict.fromkeys(NAMES)
 
     def __getitem__(self, name: str) -> Architecture:
         found = self._found[name]
@@ -61,9 +50,9 @@ __all__ = [
     "ARCHITECTURES",
     "AUTHORS",
     "SINGLE_FILES",
-    "SKELETONS",
     "Architecture",
     "Component",
+    "Digits",
     "Entry",
     "Row",
     "Sign",

@@ -61,7 +61,7 @@ T5 = Component("text_encoder", alike(
     "encoder.block.{}.layer.1.DenseReluDense.<wi,wi_0,wi_1,wo>",
 ), width=4096)
 """The encoder of T5, class T5EncoderModel or UMT5EncoderModel; its first version has one ``wi``."""
-BYT5 = Component("text_encoder_2", T5.written, width=1472)
+BYT5 = Component("text_encoder_2", T5.rows, width=1472)
 """The encoder of ByT5 (small), class T5EncoderModel."""
 BERT = Component("text_encoder", alike(
     "encoder.layer.{}.attention.<self.query,self.key,self.value,output.dense>",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache, cached_property
 from itertools import product
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
@@ -20,19 +21,6 @@ AUTHORS: tuple[Namespace, ...] = ("native", "original")
 NAMESPACES: tuple[Namespace, ...] = ("diffusers", "native", "original", "model")
 
 Kind: TypeAlias = Literal["linear", "conv"]
-Digits: TypeAlias = tuple[str, ...]
-
-_NUMBER = re.compile(r"(\d+|\{\})")
-
-
-def skeleton(name: str) -> tuple[str, Digits]:
-    """`name` with every number replaced by ``#``, and the numbers.
-
-    >>> skeleton("blocks.12.norm1")
-    ('blocks.#.norm#', ('12', '1'))
-    """
-    parts = _NUMBER.split(name.replace("#", "{#}"))
-    return "#".join(parts[::2]), tuple(parts[1::2])
 
 
 class Row(NamedTuple):
@@ -113,26 +101,37 @@ def nested(
     diffusers: str, native: str, inner: tuple[Row, ...], original: str = ""
 ) -> tuple[Row, ...]:
     """The rows of a block, under the block's names."""
-    return tuple(
-        row._replace(
-            diffusers=tuple(f"{diffusers}.{name}" for name in row.diffusers),
-            native=row.native and f"{native}.{row.native}",
-            model=tuple(f"{diffusers}.{name}" for name in row.model),
-            original=f"{original or native}.{row.original or row.native}"
-            if original or row.original
-            else "",
-        )
-        for row in inner
+    return tuple([_under(diffusers, native, original, row) for row in _inner(inner)])
+
+
+def _under(diffusers: str, native: str, original: str, row: Row) -> Row:
+    own = f"{original or native}.{row.original or row.native}" if original or row.original else ""
+    return Row(
+        tuple([f"{diffusers}.{name}" for name in row.diffusers]),
+        row.native and f"{native}.{row.native}",
+        row.chunks,
+        row.kind,
+        tuple([f"{diffusers}.{name}" for name in row.model]),
+        own,
+        row.growth,
     )
 
 
 _CHOICE = re.compile(r"<([^>]*)>")
 
 
-def _expanded(row: Row) -> Iterator[Row]:
-    """`row` with each of the alternatives in its names."""
+def _expanded(rows: tuple[Row, ...]) -> tuple[Row, ...]:
+    """`rows`, one for each of the alternatives in their names."""
+    return tuple([one for row in rows for one in _alternatives(row)])
+
+
+_inner = cache(_expanded)
+"""The same, for what is written once and stands in many blocks."""
+
+
+def _alternatives(row: Row) -> Iterator[Row]:
     texts = (*row.diffusers, *row.model, row.native, row.original)
-    if not any("<" in text for text in texts):
+    if "<" not in "".join(texts):
         yield row
         return
     lists = max((_CHOICE.findall(text) for text in texts), key=len)
@@ -190,12 +189,10 @@ class Component:
     outputs each has to an input; 0 where that differs.
     """
 
-    __slots__ = ("_norms", "_rows", "_written_norms", "name", "slices", "walk", "width", "written")
-
     def __init__(
         self,
         name: str,
-        written: tuple[Row, ...],
+        rows: tuple[Row, ...],
         *,
         width: int = 0,
         slices: tuple[Row, ...] = (),
@@ -205,27 +202,26 @@ class Component:
         self.name = name
         self.width = width
         self.walk = walk
-        self.written = written
-        self.slices = slices
-        """Names that are read and never chosen: parts of fused modules that some tools have a name for,
-        and modules as another class of the same model has them."""
-        self._written_norms = norms
-        self._rows: tuple[Row, ...] = ()
-        self._norms: tuple[Row, ...] = ()
+        self._written = rows, slices, norms
 
-    @property
+    @cached_property
     def rows(self) -> tuple[Row, ...]:
         """All modules, each with its own name."""
-        if not self._rows:
-            self._rows = tuple(one for row in self.written for one in _expanded(row))
-        return self._rows
+        return _expanded(self._written[0])
 
-    @property
+    @cached_property
+    def slices(self) -> tuple[Row, ...]:
+        """Names that are read and never chosen.
+
+        Parts of fused modules that some tools have a name for, and modules as another class of the same
+        model has them.
+        """
+        return _expanded(self._written[1])
+
+    @cached_property
     def norms(self) -> tuple[Row, ...]:
         """Normalisations: vectors, for which there are differences and whole weights, but no low rank."""
-        if not self._norms:
-            self._norms = tuple(one for row in self._written_norms for one in _expanded(row))
-        return self._norms
+        return _expanded(self._written[2])
 
     def named(self, name: str) -> Component:
         """The same model in another place."""
@@ -236,14 +232,8 @@ class Component:
         return self._like(self.name, walk)
 
     def _like(self, name: str, walk: Mapping[str, float]) -> Component:
-        return Component(
-            name,
-            self.written,
-            width=self.width,
-            slices=self.slices,
-            norms=self._written_norms,
-            walk=walk,
-        )
+        rows, slices, norms = self._written
+        return Component(name, rows, width=self.width, slices=slices, norms=norms, walk=walk)
 
 
 class Architecture(NamedTuple):
@@ -262,98 +252,3 @@ class Architecture(NamedTuple):
     def component(self, name: str) -> Component | None:
         """The component of that name."""
         return next((component for component in self.components if component.name == name), None)
-
-
-class Entry(NamedTuple):
-    """A pattern of a row, found by its skeleton."""
-
-    component: str
-    row: Row
-    member: int
-    """Index among the row's Diffusers modules."""
-    namespace: Namespace
-    digits: Digits
-    """Numbers the name must show; ``{}`` for any."""
-    module: str = ""
-    """The module, where the name is its number in a walk."""
-
-    def fits(self, digits: Digits) -> bool:
-        """Whether a name with these numbers is this module."""
-        return all(want in ("{}", have) for want, have in zip(self.digits, digits, strict=True))
-
-    def wildcards(self, digits: Digits) -> Digits:
-        """The numbers at the places of ``{}``."""
-        return tuple(have for want, have in zip(self.digits, digits, strict=True) if want == "{}")
-
-
-def fill(pattern: str, numbers: Digits) -> str:
-    """`pattern` with ``{}`` replaced by `numbers`, in order."""
-    return pattern.format(*numbers)
-
-
-_INDEXES: dict[tuple[int, str], tuple[Component, dict[str, tuple[Entry, ...]]]] = {}
-
-
-def index(component: Component, separator: str) -> dict[str, tuple[Entry, ...]]:
-    """A component's modules in every namespace, by skeleton, with names joined by `separator`.
-
-    With ``:`` they are not named but numbered, by the component's walk.
-    """
-    # by identity: hashing a table of hundreds of rows costs more than the look-up it saves
-    known = _INDEXES.get((id(component), separator))
-    if known is None:
-        known = _INDEXES[id(component), separator] = component, _indexed(component, separator)
-    return known[1]
-
-
-def _indexed(component: Component, separator: str) -> dict[str, tuple[Entry, ...]]:
-    if separator == ":":
-        return {"#": tuple(_numbered(component))}
-    found: dict[str, list[Entry]] = {}
-    slices = (one for row in component.slices for one in _expanded(row))
-    for row in (*component.rows, *slices, *component.norms):
-        for pattern, member, namespace in _spellings(row):
-            text, digits = skeleton(pattern)
-            key = text.replace(".", separator)
-            found.setdefault(key, []).append(Entry(component.name, row, member, namespace, digits))
-    return {key: tuple(entries) for key, entries in found.items()}
-
-
-def _numbered(component: Component) -> Iterator[Entry]:
-    names = index(component, ".")
-    for number, module in enumerate(component.walk):
-        text, digits = skeleton(module)
-        entry = next(entry for entry in names[text] if entry.fits(digits))
-        yield entry._replace(digits=(str(number),), module=module)
-
-
-def _spellings(row: Row) -> Iterator[tuple[str, int, Namespace]]:
-    """The patterns by which a row is known: each once, with the first namespace that has it."""
-    seen: set[str] = set()
-    for namespace in NAMESPACES:
-        for member, pattern in enumerate(row.names(namespace)):
-            if pattern not in seen:
-                seen.add(pattern)
-                yield pattern, member, namespace
-    if len(row.diffusers) > 1:
-        for member in range(len(row.diffusers)):
-            yield f"{row.native}.{member}", member, "diffusers"
-
-
-def find_all(
-    architecture: Architecture | None, name: str, component: str = "", separator: str = "."
-) -> Iterator[tuple[Entry, Digits]]:
-    """Every entry of `name` in an architecture, and the numbers in the name."""
-    text, digits = skeleton(name)
-    for candidate in architecture.components if architecture else ():
-        if not component or candidate.name == component:
-            for entry in index(candidate, separator).get(text, ()):
-                if entry.fits(digits):
-                    yield entry, digits
-
-
-def find(
-    architecture: Architecture | None, name: str, component: str = "", separator: str = "."
-) -> tuple[Entry | None, Digits]:
-    """The first of them; None and no numbers where there is none."""
-    return next(find_all(architecture, name, component, separator), (None, ()))

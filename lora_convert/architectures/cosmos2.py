@@ -32,7 +32,7 @@ COSMOS2 = Architecture(
             same(   "proj_out",                           "final_layer.linear"),
             *alike("crossattn_proj.0"),
         )),
-        Component("text_encoder", (*T5.written, *QWEN25_VL.written)),
+        Component("text_encoder", (*T5.rows, *QWEN25_VL.rows)),
     ),
     signs=(
         width("transformer_blocks.{}.attn1.to_q", 2048, 5120),

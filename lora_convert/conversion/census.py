@@ -14,7 +14,8 @@ from lora_convert.formats import FORMATS
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from lora_convert.conversion.recipes import Digits, Names, Part, Parted, Way
+    from lora_convert.architectures import Digits
+    from lora_convert.conversion.recipes import Names, Part, Parted, Way
 
 _ENDING = 2
 """Words at the end of a key that mostly are its ending."""

@@ -73,8 +73,14 @@ class _Rival(NamedTuple):
     """How many keys it reads, whether the metadata say so, and then how well the shapes agree with it."""
     named: bool
     """Whether the header says so, or shows its own names, or signs of it."""
-    maps: frozenset[tuple[str, str, tuple[str, ...]]]
-    """What each module present is called in both namespaces."""
+    names: list[Name]
+    """Of the modules present."""
+
+    @property
+    def maps(self) -> set[tuple[str, str, tuple[str, ...]]]:
+        """What each module present is called in both namespaces."""
+        entries = ((name.module, name.entry) for name in self.names)
+        return {(module, e.row.native, e.row.diffusers) for module, e in entries if e}
 
 
 class _Trial(NamedTuple):
@@ -218,7 +224,7 @@ def _rival(count: Count, header: Header, component: str | None) -> _Rival:
         read,
         (read, said, *agreed, _is_usual(count, names)),
         said or names_itself(bound.architecture, shown, agreed),
-        frozenset((n.module, n.entry.row.native, n.entry.row.diffusers) for n in names if n.entry),
+        names,
     )
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from lora_convert.architectures import SKELETONS, skeleton
+from lora_convert.architectures import ARCHITECTURES, skeleton
 from lora_convert.conversion.spelling import bodies_of, unwrapped
 from lora_convert.formats import FORMATS
 
@@ -58,7 +58,7 @@ def _most(seen: list[_Seen], sizes: Mapping[_Seen, float]) -> list[str]:
     for (name, _), size in best.items():
         shown[name] = shown.get(name, 0) + size
     enough = _NEARLY * max(shown.values(), default=0)
-    return [name for name in SKELETONS if shown.get(name, 0) >= enough > 0]
+    return [name for name in ARCHITECTURES if shown.get(name, 0) >= enough > 0]
 
 
 def _columns(groups: list[Group]) -> list[Counter[str]]:
@@ -85,18 +85,12 @@ def openings(format_name: str) -> tuple[str, ...]:
 
 
 @cache
-def _openings_of(formats: tuple[str, ...]) -> frozenset[str]:
-    return frozenset(opening for name in formats for opening in openings(name))
-
-
-@cache
-def _owners() -> dict[str, list[str]]:
-    """By a module's skeleton, words joined by underscores: the architectures that have it."""
-    owners: dict[str, list[str]] = {}
-    for name, text in SKELETONS.items():
-        for module in text.split():
-            owners.setdefault(module, []).append(name)
-    return owners
+def _openings_of(formats: tuple[str, ...]) -> tuple[tuple[int, frozenset[str]], ...]:
+    """By their lengths."""
+    found: dict[int, set[str]] = {}
+    for opening in (one for name in formats for one in openings(name)):
+        found.setdefault(len(opening), set()).add(opening)
+    return tuple((length, frozenset(same)) for length, same in found.items())
 
 
 def _owners_of(body: str) -> Iterator[_Seen]:
@@ -104,9 +98,11 @@ def _owners_of(body: str) -> Iterator[_Seen]:
 
     ``transformer.blocks`` may be a component and its blocks, or ``transformer_blocks``.
     """
-    owners, flat = _owners(), body.translate(_JOINTS)
-    for opening in _openings_of(tuple(FORMATS)):
-        if body.startswith(opening):
-            module = flat[len(opening) :]
-            for name in owners.get(module, ()):
-                yield _Seen(name, module, opening.count("#"), body)
+    from lora_convert.architectures._owners import OWNERS
+
+    flat = body.translate(_JOINTS)
+    for length, known in _openings_of(tuple(FORMATS)):
+        if body[:length] in known:
+            module = flat[length:]
+            for name in OWNERS.get(module, "").split():
+                yield _Seen(name, module, body.count("#", 0, length), body)

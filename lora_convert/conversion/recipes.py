@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, partial
+from itertools import repeat
 from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -10,10 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from lora_convert.adapter import Namespace
-    from lora_convert.architectures import Entry
+    from lora_convert.architectures import Digits, Entry
 
-Digits = tuple[str, ...]
-"""The numbers in a name."""
 Literal = tuple[tuple[int, str], ...]
 """Numbers that a name must show, by their place among a key's."""
 
@@ -31,6 +30,10 @@ class Reading(NamedTuple):
     """The algorithm, where it is one known by name only."""
     told: bool
     """Whether the key itself names the component."""
+
+
+# what its constructor does, without a call of Python's for each of thousands
+_reading = partial(tuple.__new__, Reading)
 
 
 class Name(NamedTuple):
@@ -123,10 +126,10 @@ class Shown(NamedTuple):
 
     def readings(self) -> Iterator[tuple[str, Reading]]:
         """What each of the keys says."""
-        name, role, adapter, foreign = self.recipe
-        component, _, _, namespace, told, _ = name
-        for key, module in zip(self.keys, self.parted.modules, strict=True):
-            yield key, Reading(component, module, namespace, role, adapter, foreign, told)
+        (component, _, _, namespace, told, _), role, adapter, foreign = self.recipe
+        same = map(repeat, (namespace, role, adapter, foreign, told))
+        fields = zip(repeat(component), self.parted.modules, *same, strict=False)
+        return zip(self.keys, map(_reading, fields), strict=True)
 
 
 class Names:

@@ -9,8 +9,8 @@ from lora_convert.architectures import AUTHORS, skeleton
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from lora_convert.architectures import Architecture, Entry, Sign
-    from lora_convert.conversion.recipes import Recipe, Shown
+    from lora_convert.architectures import Architecture, Sign
+    from lora_convert.conversion.recipes import Shown
     from lora_convert.header import Header
 
 _MOST_DIGITS = 9
@@ -19,6 +19,9 @@ _MOST_DIGITS = 9
 
 Evidence = tuple[int, int, int]
 """Broken signs, less than nothing for each; signs that hold; odd shapes, less than nothing for each."""
+
+_Modules = dict[str, list["Shown"]]
+"""Keys by their Diffusers modules: those of a fused module by each of its parts."""
 
 
 def evidence(architecture: Architecture | None, header: Header, shown: Iterable[Shown]) -> Evidence:
@@ -29,14 +32,14 @@ def evidence(architecture: Architecture | None, header: Header, shown: Iterable[
     """
     if architecture is None:
         return 0, 0, 0
-    found = list(shown)
-    placed = [one for one in found if one.recipe.name.entry]
-    downs = [one for one in placed if one.recipe.role == "down"]
-    ups = [one for one in placed if one.recipe.role == "up"]
+    placed = [one for one in shown if one.recipe.name.entry]
+    lower = [one for one in placed if one.recipe.role == "down"]
+    downs = _by_module(lower)
+    ups = _by_module(one for one in placed if one.recipe.role == "up")
     # factors of other algorithms tell no widths, but whose blocks they are
-    bodies = downs or placed
+    bodies = downs or _by_module(placed)
     verdicts = [_verdict(sign, header, downs, ups, bodies) for sign in architecture.signs]
-    odd = sum(_odd_shapes(one.recipe.name.entry, header, one.keys) for one in downs)
+    odd = sum(_odd_shapes(one, header) for one in lower)
     return -verdicts.count(False), verdicts.count(True), -odd
 
 
@@ -56,28 +59,26 @@ def names_itself(
     return held > 0 and broken == 0
 
 
-def _names(recipe: Recipe) -> tuple[str, ...]:
-    """The patterns of a recipe's Diffusers modules: several where it is a fused one."""
-    entry = recipe.name.entry
-    if entry is None:
-        return ()
-    names = entry.row.diffusers
-    return names if entry.namespace in AUTHORS else names[entry.member : entry.member + 1]
+def _by_module(shown: Iterable[Shown]) -> _Modules:
+    found: _Modules = {}
+    for one in shown:
+        entry = one.recipe.name.entry
+        if entry:
+            names = entry.row.diffusers
+            parts = names if entry.namespace in AUTHORS else names[entry.member : entry.member + 1]
+            for name in parts:
+                found.setdefault(name, []).append(one)
+    return found
 
 
 def _verdict(
-    sign: Sign,
-    header: Header,
-    downs: Iterable[Shown],
-    ups: Iterable[Shown],
-    bodies: Iterable[Shown],
+    sign: Sign, header: Header, downs: _Modules, ups: _Modules, bodies: _Modules
 ) -> bool | None:
     """Whether a sign holds; None where the modules present do not tell."""
     if sign.inputs or sign.growths:
         widths = {
             shape[1] if len(shape) > 1 else 0
-            for one in downs
-            if sign.module in _names(one.recipe)
+            for one in downs.get(sign.module, ())
             for shape in {header.tensors[key].shape for key in one.keys}
         }
         if not widths - {0}:
@@ -89,8 +90,9 @@ def _verdict(
     place, inside = sign.module.count("{}") - 1, f"{sign.module}."
     blocks = {
         int(number)
-        for one in bodies
-        if any(name.startswith(inside) for name in _names(one.recipe))
+        for name, found in bodies.items()
+        if name.startswith(inside)
+        for one in found
         if len(one.recipe.name.wild) > place
         for number in one.parted.column(place)
         if len(number) <= _MOST_DIGITS
@@ -101,22 +103,22 @@ def _verdict(
     return True if len(blocks) in sign.blocks and len(blocks) == max(blocks) + 1 else None
 
 
-def _heights(module: str, header: Header, ups: Iterable[Shown]) -> set[float]:
+def _heights(module: str, header: Header, ups: _Modules) -> set[float]:
     """Rows of a Diffusers module, which may be a part of what a file has."""
     heights = set()
-    for one in ups:
-        entry, names = one.recipe.name.entry, _names(one.recipe)
-        if entry is None or module not in names:
-            continue
+    for one in ups.get(module, ()):
+        entry = one.recipe.name.entry
         chunks, parts = 1, 1
-        if len(names) > 1:
-            chunks = len(entry.row.chunks[names.index(module)])
+        if entry and entry.namespace in AUTHORS and len(entry.row.diffusers) > 1:
+            chunks = len(entry.row.chunks[entry.row.diffusers.index(module)])
             parts = len(entry.row.order)
         rows = {header.tensors[key].shape[0] for key in one.keys if header.tensors[key].shape}
         heights |= {height * chunks / parts for height in rows}
     return heights
 
 
-def _odd_shapes(entry: Entry | None, header: Header, keys: Iterable[str]) -> int:
+def _odd_shapes(one: Shown, header: Header) -> int:
+    """How many of the keys have not the dimensions of their module's kind."""
+    entry = one.recipe.name.entry
     conv = entry is not None and entry.row.kind == "conv"
-    return sum((len(header.tensors[key].shape) > 2) != conv for key in keys)
+    return sum([(len(header.tensors[key].shape) > 2) != conv for key in one.keys])
