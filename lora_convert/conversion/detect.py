@@ -44,13 +44,18 @@ class Detection(NamedTuple):
     """Best first; the chosen one among them."""
     known_as: str
     """The title of a format that is known by name only."""
-    ambiguous: bool
-    """Whether another architecture explains as much and maps the modules otherwise."""
+    rivals: tuple[str, ...] = ()
+    """Other architectures that explain as much and map the modules otherwise."""
     embeddings: tuple[str, ...] = ()
     """Keys of words' embeddings that OneTrainer bundles with an adapter: known, and no part of it."""
     others: Mapping[str, str] = {}
     """Of the unexplained keys, those in another format's names for the same model: two spellings in one
     file. By key, that format."""
+
+    @property
+    def ambiguous(self) -> bool:
+        """Whether it matters which of several architectures this is, and nothing tells."""
+        return bool(self.rivals)
 
     @property
     def base(self) -> int:
@@ -119,10 +124,10 @@ def detect(
     title = _title(tuple(key for key in unexplained if key not in others), groups, keys)
     candidates = _candidates(counts)
     if best is None or (title and not best.foreign):
-        return Detection(None, None, {}, {}, keys, candidates, title, False)
+        return Detection(None, None, {}, {}, keys, candidates, title)
     named = _candidate(best)
     if named.explained == 0 and not best.foreign:
-        return Detection(named.format, None, {}, {}, keys, (named,), "", False)
+        return Detection(named.format, None, {}, {}, keys, (named,), "")
     return Detection(
         named.format,
         named.architecture,
@@ -131,7 +136,7 @@ def detect(
         unexplained,
         (named, *(c for c in candidates if c[:2] != named[:2])),
         "",
-        chosen is not None and _is_ambiguous(chosen, rivals),
+        tuple(_as_good(chosen, rivals)) if chosen else (),
         embeddings,
         others,
     )
@@ -282,10 +287,10 @@ def _candidates(counts: list[Count]) -> tuple[Candidate, ...]:
     return tuple(one.candidate for one in known if one.read >= enough)[:_MOST_CANDIDATES]
 
 
-def _is_ambiguous(best: _Rival, rivals: list[_Rival]) -> bool:
-    """Whether an architecture as good as the best, signs included, has other maps for the modules present."""
-    return any(
-        rival.weight == best.weight and rival.named and rival.maps != best.maps
-        for rival in rivals
-        if rival.of.spelling.format == best.of.spelling.format
-    )
+def _as_good(best: _Rival, rivals: list[_Rival]) -> Iterator[str]:
+    """Architectures as good as the best, signs included, with other maps for the modules present."""
+    for rival in rivals:
+        bound = rival.of.spelling
+        alike = rival.named and bound.format == best.of.spelling.format
+        if alike and rival.weight == best.weight and bound.name and rival.maps != best.maps:
+            yield bound.name

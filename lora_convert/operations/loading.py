@@ -12,6 +12,7 @@ from lora_convert.architectures import ARCHITECTURES, fill, find
 from lora_convert.errors import EXIT_DONE, EXIT_FAILED, LoraConvertError, OptionError
 from lora_convert.operations.opening import open_adapter
 from lora_convert.operations.reading import read_adapter_of
+from lora_convert.operations.recognising import check_told
 from lora_convert.planning import Loss, TensorFile
 from lora_convert.tensors.walk import sources
 
@@ -97,7 +98,8 @@ def check(
     """What `application`, or each that has the file's model, makes of a file or folder.
 
     Nothing is run: the tables of `lora_convert.applications` are held against the file's names, shapes and
-    scales. Raises RecognitionError where the file is none that can be read.
+    scales. Raises RecognitionError where the file is none that can be read, AmbiguousCheckpointError among
+    them where it may be of several models.
     """
     wanted = application_of(application) if application else None
     file = looked_at(path, adapter=adapter, component=component, architecture=architecture)
@@ -116,6 +118,7 @@ def looked_at(
     """A file or folder, as applications look at it."""
     opened = open_adapter(os.fspath(path), architecture=architecture, component=component)
     with opened.checkpoint as checkpoint, opened.naming():
+        check_told(opened, "what applications make of it hangs on which it is")
         found = read_adapter_of(opened, wanted=adapter).adapter
         name, kind = opened.detection.format or "", opened.detection.architecture
         file = file_of(found, name, kind, checkpoint.header.metadata, _first_key)

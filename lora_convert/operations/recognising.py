@@ -6,9 +6,10 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from lora_convert.algorithms import ALGORITHMS, FOREIGN
-from lora_convert.architectures import ARCHITECTURES
+from lora_convert.architectures import ARCHITECTURES, fill, find
 from lora_convert.conversion.spelling import ADAPTER_WORDS
 from lora_convert.errors import (
+    AmbiguousCheckpointError,
     UnexplainedKeysError,
     UnknownArchitectureError,
     UnknownFormatError,
@@ -16,6 +17,10 @@ from lora_convert.errors import (
 from lora_convert.formats import FORMATS, Format
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from lora_convert.adapter import Namespace
+    from lora_convert.architectures import Architecture
     from lora_convert.conversion.detect import Detection
     from lora_convert.operations.opening import Opened
 
@@ -47,12 +52,49 @@ def check_recognised(opened: Opened, format_: Format | None = None) -> None:
         )
     if format_ is None:
         return
-    if detection.ambiguous or (detection.architecture is None and format_.separator == "_"):
+    if detection.architecture is None and format_.separator == "_":
         listed = ", ".join(c.architecture or "an unknown one" for c in detection.candidates)
         raise UnknownArchitectureError(
             f"{checkpoint.path}: the names fit {listed}; {format_.title} needs to know which",
             candidates=[c.architecture or "" for c in detection.candidates],
         )
+    if not _keeps_names(detection, format_):
+        check_told(opened, f"{format_.title} has other names for each")
+
+
+def check_told(opened: Opened, why: str) -> None:
+    """Raise AmbiguousCheckpointError where nothing tells of which architecture a header is.
+
+    `why` says what hangs on it.
+    """
+    detection = opened.detection
+    if detection.ambiguous:
+        choices = (detection.architecture or "", *detection.rivals)
+        raise AmbiguousCheckpointError(
+            f"{opened.checkpoint.path}: names and shapes fit {' and '.join(choices)} alike; {why}",
+            choices=choices,
+            hint="name it with --architecture",
+        )
+
+
+def _keeps_names(detection: Detection, format_: Format) -> bool:
+    """Whether modules are called the same in a format, whichever of the architectures they are of."""
+    modules = {(reading.component, reading.module) for reading in detection.readings.values()}
+    return all(
+        module in _named(ARCHITECTURES[name], component, module, format_.namespace_for(name))
+        for name in filter(None, (detection.architecture, *detection.rivals))
+        for component, module in modules
+    )
+
+
+def _named(
+    architecture: Architecture, component: str, module: str, namespace: Namespace
+) -> Iterable[str]:
+    """What a namespace calls a module: several names where it has its parts apart."""
+    entry, digits = find(architecture, module, component)
+    if entry is None:
+        return ()
+    return (fill(name, entry.wildcards(digits)) for name in entry.row.names(namespace))
 
 
 def _foreign(detection: Detection, path: str, total: int) -> UnexplainedKeysError:
