@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from lora_convert.architectures import ARCHITECTURES, SINGLE_FILES
+from lora_convert.conversion.grounding import grounded
 from lora_convert.conversion.merge import keys_of_pipeline, merge
 from lora_convert.conversion.translate import translate
 from lora_convert.errors import BaseMismatchError, DestinationExistsError, OptionError
@@ -159,6 +160,11 @@ def plan_merge(
                 )
                 told = (*found.told, *notes_on_effect(found.adapter, joined.read))
                 deltas, keys = spelled(one, found.adapter, tensors, facts, into)
+                if found.changed_by:
+                    untouched = base.header.tensors
+                    deltas = grounded(
+                        untouched, deltas, keys, changed_by=found.changed_by, where=into
+                    )
                 merged = merge(tensors, deltas, keys, strength=added.strength, where=into)
             tensors, first = merged.tensors, first + len(one.checkpoint.files)
             changed |= merged.changed

@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from lora_convert.architectures import ARCHITECTURES
+from lora_convert.conversion.grounding import grounded
 from lora_convert.conversion.merge import keys_of_pipeline, merge
 from lora_convert.conversion.translate import translate
 from lora_convert.errors import DestinationExistsError, NotExpressibleError
@@ -51,13 +52,16 @@ def merge_into(model: Module, path: str | os.PathLike[str], scale: float = 1.0) 
         first = len(memory.files)
         memory.files += opened.checkpoint.files
         with opened.naming():
-            adapter = read_adapter_of(opened, first_file=first).adapter
-            notes_on_effect(adapter, memory.read)
+            found = read_adapter_of(opened, first_file=first)
+            notes_on_effect(found.adapter, memory.read)
             known = opened.detection.architecture
             architecture = ARCHITECTURES[known] if known else None
-            deltas = translate(adapter, architecture, "diffusers", ByteFacts(memory.read)).deltas
+            facts = ByteFacts(memory.read)
+            deltas = translate(found.adapter, architecture, "diffusers", facts).deltas
             keys = partial(_keys, architecture)
             where = type(live.module).__name__
+            if found.changed_by:
+                deltas = grounded(weights, deltas, keys, changed_by=found.changed_by, where=where)
             merged = merge(weights, deltas, keys, strength=scale, where=where)
         changed = {}
         for name in sorted(merged.changed):

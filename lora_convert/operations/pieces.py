@@ -9,6 +9,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, NamedTuple
 
 from lora_convert.architectures import ARCHITECTURES
+from lora_convert.conversion.grounding import grounded
 from lora_convert.conversion.merge import keys_of_pipeline, merge
 from lora_convert.conversion.shards import LAYOUTS, Layout, lay_out
 from lora_convert.conversion.translate import translate
@@ -94,6 +95,8 @@ class Builder(NamedTuple):
 
     opened: Opened
     adapter: Adapter
+    changed_by: str
+    """The initialisation that changed the base of training, where one did."""
     base: Base
     options: Options
     closing: ExitStack
@@ -129,8 +132,11 @@ class Builder(NamedTuple):
             }
             first += len(rewritten[name].files)
             settled = self._settled(name, weights, own.get(name, {}), facts)
-            deltas = [delta for delta in named.deltas if delta.component == name]
+            deltas = tuple(delta for delta in named.deltas if delta.component == name)
             keys = partial(keys_of_pipeline, self._architecture)
+            if self.changed_by and name not in own:
+                changed_by, where = self.changed_by, part.folder
+                deltas = grounded(weights, deltas, keys, changed_by=changed_by, where=where)
             tensors, changed = merge(
                 settled, deltas, keys, strength=self.options.scale, where=part.folder
             )

@@ -108,7 +108,9 @@ def plan_pipeline(
         found = told.adapter
         notes = (*told.told, *notes_on_effect(found, opened.checkpoint.read))
         where = base_of(found, opened.checkpoint.path, base, base_from, config=options.config)
-        pieces, joined, counts = Builder(opened, found, where, options, closing).build()
+        pieces, joined, counts = Builder(
+            opened, found, told.changed_by, where, options, closing
+        ).build()
         return PipelinePlan(
             opened,
             found,

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import copy
+import json
 from pathlib import Path
 
 import pytest
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 import lora_convert as lc
 from lora_convert.errors import NotExpressibleError, UnexplainedKeysError
+from lora_convert.operations.assembling import Assembly
+from lora_convert.operations.merging import Added, plan_merge
+from lora_convert.operations.pipeline import plan_pipeline
 from tests.oracles.tiny_models import models
 
 TARGETS = ["to_q", "to_v", "proj_in", "conv1"]
@@ -76,6 +80,34 @@ def test_worked_out_on_the_base(tmp_path: Path, start: str) -> None:
     )
     assert max(done.plan["errors"].values()) < 1e-4, "it is of twice the rank"
     assert_same(done.output, wanted)
+
+
+@pytest.mark.parametrize("start", ["pissa", "olora"])
+def test_merged_into_the_base_as_it_is_published(tmp_path: Path, start: str) -> None:
+    """Two times, so that the second is taken from the base and not from the sum with the first."""
+    base, model = trained(start, targets=LINEAR)
+    train(model)
+    saved, whole = str(tmp_path / "saved"), str(tmp_path / "base.safetensors")
+    model.save_pretrained(saved)
+    save_file(base.state_dict(), whole)
+    pipeline = tmp_path / "pipeline"
+    base.save_pretrained(pipeline / "unet")
+    index = {"_class_name": "DiffusionPipeline", "unet": ["diffusers", "UNet2DConditionModel"]}
+    (pipeline / "model_index.json").write_text(json.dumps(index))
+    wanted = changes(base, model)
+    once = str(tmp_path / "once.safetensors")
+    with plan_merge([Added(saved, 0.5), Added(saved, 0.5)], into=whole, output=once) as plan:
+        plan.apply()
+    made = tmp_path / "made"
+    with plan_pipeline(saved, output=made, base=str(pipeline), architecture="sd1") as plan:
+        Assembly(plan).run()
+    live = copy.deepcopy(base)
+    lc.merge_into(live, saved)
+    built = type(base).from_pretrained(made, subfolder="unet")
+    for after in (load_file(once), built.state_dict(), live.state_dict()):
+        for name, before in base.state_dict().items():
+            change = wanted.get(name.removesuffix(".weight"), torch.zeros_like(before))
+            assert torch.allclose(after[name], before + change.float(), atol=1e-4), name
 
 
 def test_converted_by_peft_it_is_a_lora(tmp_path: Path) -> None:
