@@ -613,29 +613,37 @@ def test_watching_with_force_makes_each_once(run: Path, monkeypatch: pytest.Monk
     assert len(answered.stdout.splitlines()) == 1
 
 
-@pytest.mark.skipif(os.name == "nt", reason="signals are POSIX")
-@pytest.mark.parametrize("jobs", ["1", "2"])
-def test_an_interruption_keeps_what_was_done(jobs: str, run: Path) -> None:
-    """Of many checkpoints some are done; the command ends soon and in order, and goes on later."""
-    for step in range(2000, 4000, 100):
-        write_checkpoint(run, step)
-    command = [sys.executable, "-m", "lora_convert", "batch", "-q", "--jobs", jobs, str(run)]
+def _interrupted(command: list[str]) -> tuple[int, str]:
+    """Exit code and output of a command that is interrupted at its first line."""
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as process:
         assert process.stdout
-        assert process.stderr
         process.stdout.readline()
         os.killpg(process.pid, signal.SIGINT)
-        rest, told = process.communicate(timeout=20)
-    assert process.returncode == 130
-    assert "Traceback" not in told + rest
-    done = pipelines(run)
-    assert 1 <= len(done) < 23
+        rest, told = process.communicate(timeout=60)
+    return process.returncode, rest + told
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals are POSIX")
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_an_interruption_keeps_what_was_done(jobs: str, run: Path) -> None:
+    """Of many checkpoints some are done; the command ends soon and in order, and goes on later."""
+    code = steps = 0
+    while not code and steps < 100:  # a busy machine may do twenty before the key is pressed
+        for step in range(steps, steps + 20):
+            write_checkpoint(run, 2000 + 100 * step)
+        steps += 20
+        command = [sys.executable, "-m", "lora_convert", "batch", "-q", "--jobs", jobs, str(run)]
+        code, told = _interrupted(command)
+    assert code == 130
+    assert "Traceback" not in told
+    done, total = pipelines(run), steps + 3
+    assert 1 <= len(done) < total
     found = statuses(run)
     assert {name for name, status in found.items() if status == "skipped"} >= done - {"final"}
     assert {*found.values()} <= {"skipped", "converted"}
-    assert len(pipelines(run)) == 23
+    assert len(pipelines(run)) == total
     # a key pressed just as a temporary was made leaves it to the next batch
     assert not [path for path in run.rglob(".*") if "lora-convert" in path.name]
 
