@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from lora_convert.errors import OptionError
@@ -26,6 +27,11 @@ class Hardware(NamedTuple):
         import torch
 
         return {"fp16": torch.float16, "bf16": torch.bfloat16}.get(self.precision, torch.float32)
+
+
+def is_first_process() -> bool:
+    """Whether this process speaks and writes for all that train together (torchrun's RANK)."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def hardware_for(settings: Settings) -> Hardware:

@@ -31,6 +31,7 @@ class Step(NamedTuple):
     lr: float
     seconds: float
     images: int
+    """Of all processes."""
 
     def as_line(self) -> dict[str, float]:
         """For the metrics."""
@@ -88,6 +89,7 @@ class Loop(NamedTuple):
         self.optimizer.zero_grad(set_to_none=True)
         epoch = self.order.epoch_of(self._position(Place(settings.seed, step, 0, 0)))
         seconds = time.monotonic() - started
+        images *= self.accelerator.num_processes
         return Step(step + 1, epoch, value, float(norm), rate, seconds, images)
 
     def _position(self, place: Place) -> int:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lora_convert_train.hardware import is_first_process
 from lora_convert_train.training import Watcher
 
 if TYPE_CHECKING:
@@ -20,7 +21,9 @@ _LOW_RATE = 5e-5
 
 
 def watcher(*, rate: float) -> Watcher:
-    """What shows a training to people."""
+    """What shows a training to people; of processes that train together one does."""
+    if not is_first_process():
+        return Watcher()
     shown = _Bar() if sys.stderr.isatty() else _Lines()
     if rate < _LOW_RATE:
         shown.note(f"learning rate {rate:g} is low for a LoRA: 1e-4 is usual")

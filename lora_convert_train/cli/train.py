@@ -12,6 +12,7 @@ from lora_convert_train.cli._options import setting_options, settings_of
 
 if TYPE_CHECKING:
     from lora_convert_train.settings import Settings
+    from lora_convert_train.training import Outcome
 
 _SIGNALLED = 128
 
@@ -58,14 +59,21 @@ def resume(run: str, max_train_steps: int | None) -> None:
 
 def _train(settings: Settings, *, resume: bool) -> None:
     from lora_convert_train.cli._progress import hush_libraries, watcher
+    from lora_convert_train.hardware import is_first_process
     from lora_convert_train.training import train as run_training
 
     hush_libraries()
     outcome = run_training(settings, resume=resume, watcher=watcher(rate=settings.learning_rate))
+    if is_first_process():
+        _tell(outcome, settings.max_train_steps)
+    if outcome.signal:
+        sys.exit(_SIGNALLED + outcome.signal)
+
+
+def _tell(outcome: Outcome, steps: int) -> None:
     end = "stopped" if outcome.signal else "finished"
-    click.echo(f"{end}: {outcome.run.path}, step {outcome.step} of {settings.max_train_steps}")
+    click.echo(f"{end}: {outcome.run.path}, step {outcome.step} of {steps}")
     if outcome.exported:
         click.echo(f"result: {outcome.exported}")
     if outcome.signal:
         click.echo(f"next: lora-convert-train resume {outcome.run.path}", err=True)
-        sys.exit(_SIGNALLED + outcome.signal)
