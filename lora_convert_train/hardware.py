@@ -55,3 +55,17 @@ def hardware_for(settings: Settings) -> Hardware:
         precision = "no"
         notes.append("mixed precision fp16 → no: a CPU cannot train in fp16")
     return Hardware(torch.device(name), precision, tuple(notes))
+
+
+def free_memory(device: torch.device) -> int | None:
+    """Bytes that `device` has left; None where the system does not tell."""
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    try:
+        with open("/proc/meminfo", encoding="ascii") as file:
+            told = dict(line.split(":", 1) for line in file)
+        return int(told["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError, ValueError):  # not Linux
+        return None

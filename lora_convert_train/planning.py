@@ -5,17 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from lora_convert_train.adapters import add_adapter, targeted
-from lora_convert_train.hardware import hardware_for
+from lora_convert_train.hardware import free_memory, hardware_for
 from lora_convert_train.order import Order
 from lora_convert_train.preparing import work_for
 from lora_convert_train.recipes import recipe_for
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from lora_convert_train.base import Base
     from lora_convert_train.dataset import Dataset
     from lora_convert_train.encoding import Work
+    from lora_convert_train.hardware import Hardware
     from lora_convert_train.settings import Settings
 
+_QUANTIZED = {"nf4": 0.5, "int8": 1.0, "fp8": 1.0}
+"""Bytes of a weight that is kept quantised."""
 _MOMENTS = 2
 """Numbers that the optimizer keeps for each that is trained."""
 
@@ -55,11 +60,13 @@ def plan_training(settings: Settings, dataset: Dataset, base: Base) -> TrainingP
     work = work_for(recipe, dataset, hardware)
     with torch.device("meta"):
         model = base.kind(recipe.denoiser).from_config(base.config(recipe.denoiser))
-    weights = sum(one.numel() for one in model.parameters()) * hardware.dtype.itemsize
+    width = _QUANTIZED.get(settings.quantize, hardware.dtype.itemsize)
+    weights = int(sum(one.numel() for one in model.parameters()) * width)
     names = targeted(model, settings.targets, recipe.presets)
     with torch.device("meta"):
         trained = add_adapter(model, settings, names)
     trainable = sum(one.numel() for one in trained)
+    memory = weights + (2 + _MOMENTS) * 4 * trainable
     sizes = [frame.size for frame in work.frames]
     order = Order(tuple(sizes), settings.train_batch_size, settings.seed)
     batches = settings.max_train_steps * settings.gradient_accumulation_steps
@@ -76,9 +83,19 @@ def plan_training(settings: Settings, dataset: Dataset, base: Base) -> TrainingP
         saved_bytes(settings, trainable),
         _cached(work),
         weights,
-        weights + (2 + _MOMENTS) * 4 * trainable,
-        (*dataset.warnings, *hardware.notes),
+        memory,
+        (*dataset.warnings, *hardware.notes, *_notes(memory, hardware)),
     )
+
+
+def _notes(memory: int, hardware: Hardware) -> Iterator[str]:
+    """That the memory is short."""
+    free = free_memory(hardware.device)
+    if free is not None and memory > free:
+        yield (
+            f"{memory / 1e9:.1f} GB are needed before activations, and {free / 1e9:.1f} GB are free:"
+            " --mixed-precision bf16, --quantize nf4, a smaller rank or fewer --targets need less"
+        )
 
 
 def saved_bytes(settings: Settings, trainable: int) -> int:

@@ -17,7 +17,7 @@ from lora_convert_train.errors import ResumeError
 from lora_convert_train.events import event_writer
 from lora_convert_train.exporting import export
 from lora_convert_train.hardware import hardware_for
-from lora_convert_train.planning import saved_bytes
+from lora_convert_train.planning import plan_training, saved_bytes
 from lora_convert_train.plotting import plot_losses
 from lora_convert_train.preparing import Prepared, prepare
 from lora_convert_train.recipes import recipe_for
@@ -103,7 +103,7 @@ def train(settings: Settings, *, resume: bool = False, watcher: Watcher | None =
     base = open_base(settings.pretrained_model_name_or_path, settings.revision, settings.variant)
     recipe = recipe_for(base, settings)
     hardware = hardware_for(settings)
-    for note in (*dataset.warnings, *hardware.notes):
+    for note in plan_training(settings, dataset, base).notes:
         watcher.note(note)
     with listening() as interruption:
         prepared = prepare(recipe, dataset, hardware)

@@ -15,10 +15,13 @@ import torch
 from safetensors.torch import load_file
 
 import lora_convert as lc
+from lora_convert_train import planning
+from lora_convert_train.base import open_base
 from lora_convert_train.errors import BaseModelError, ResumeError, TrainingError
+from lora_convert_train.planning import plan_training
 from lora_convert_train.run_folder import RunFolder
 from lora_convert_train.settings import Settings
-from lora_convert_train.training import Outcome, Watcher, train
+from lora_convert_train.training import Outcome, Watcher, read_items, train
 from tests.oracles.tiny_pipelines import PIPELINES
 from tests.training.kill_campaign import Campaign
 from tests.training.learning import fallen
@@ -339,3 +342,24 @@ def test_a_run_that_is_being_trained_is_left_alone(
         train(more, resume=True)
     other.communicate(b"\n")
     assert train(more, resume=True).step == 3
+
+
+def test_memory_that_is_short_is_told_before_it_is_used(
+    base: Callable[[str], Path], photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = settings(base("sd1"), photos, tmp_path / "run", max_train_steps=1)
+    plan = plan_training(asked, read_items(asked), open_base(asked.pretrained_model_name_or_path))
+    assert not [note for note in plan.notes if "are needed" in note]
+    monkeypatch.setattr(planning, "free_memory", lambda device: plan.memory - 1)
+    told: list[str] = []
+
+    class Listens(Watcher):
+        def note(self, text: str) -> None:
+            told.append(text)
+
+    train(asked, watcher=Listens())
+    (note,) = (note for note in told if "are needed" in note)
+    assert "--quantize nf4" in note
+    smaller = settings(base("sd1"), photos, tmp_path / "run", quantize="nf4")
+    halves = plan_training(smaller, read_items(smaller), open_base(str(base("sd1"))))
+    assert halves.weights * 8 == plan.weights
