@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lora_convert.algorithms._changing import change, folded, parts, scaled
 from lora_convert.algorithms._rows import check_floats, is_whole
 from lora_convert.algorithms.oft import check_rescale, turned_rows
 from lora_convert.errors import NotExpressibleError, ShapeError
@@ -74,24 +75,6 @@ def stack_rows(module: str, parts: Sequence[Part], facts: Facts) -> Factors:
     )
 
 
-def change(factors: Factors) -> None:
-    """None: it multiplies the base weight."""
-
-
-def parts(factors: Factors) -> dict[str, Expr]:
-    """The tensors themselves."""
-    return dict(factors.tensors)
-
-
-def scaled(factors: Factors, by: float) -> None:
-    """None: part of a turn is no turn."""
-
-
-def folded(factors: Factors) -> Factors:
-    """As they are: there is no scale."""
-    return factors
-
-
 def merged(
     module: str, base: Mapping[str, Expr], factors: Factors, strength: float
 ) -> dict[str, Expr]:
@@ -100,3 +83,18 @@ def merged(
     limit = factors.settings.get("constraint", 0.0) * height
     turn = (factors.tensors["oft_blocks"], Rotation("butterfly", limit, strength=strength))
     return turned_rows(module, base, factors.tensors, turn, height)
+
+
+__all__ = [
+    "canonical",
+    "change",
+    "check",
+    "fitted",
+    "folded",
+    "merged",
+    "parts",
+    "scaled",
+    "shape",
+    "stack_rows",
+    "take_rows",
+]

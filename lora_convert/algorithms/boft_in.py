@@ -11,6 +11,7 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from lora_convert.algorithms import _adding
+from lora_convert.algorithms._changing import change, folded, parts, scaled
 from lora_convert.algorithms._columns import shared
 from lora_convert.algorithms._rows import check_floats, stack_in_common, taken
 from lora_convert.algorithms.oft import weakened
@@ -78,24 +79,6 @@ def stack_rows(module: str, parts: Sequence[Part], facts: Facts) -> Factors:
     return first._replace(tensors={**first.tensors, "boft_s": stack_in_common(gains)})
 
 
-def change(factors: Factors) -> None:
-    """None: it multiplies the base weight."""
-
-
-def parts(factors: Factors) -> dict[str, Expr]:
-    """The tensors themselves."""
-    return dict(factors.tensors)
-
-
-def scaled(factors: Factors, by: float) -> None:
-    """None: part of a turn is no turn."""
-
-
-def folded(factors: Factors) -> Factors:
-    """As they are: there is no scale."""
-    return factors
-
-
 def merged(
     module: str, base: Mapping[str, Expr], factors: Factors, strength: float
 ) -> dict[str, Expr]:
@@ -111,3 +94,18 @@ def merged(
     result = Turned(_adding.unrounded(weight), tensors["boft_R"], rotation)
     gains = weakened(reshaped(tensors["boft_s"], (height,)), strength)
     return {"weight": cast(Gained(result, gains), weight.dtype)}
+
+
+__all__ = [
+    "canonical",
+    "change",
+    "check",
+    "fitted",
+    "folded",
+    "merged",
+    "parts",
+    "scaled",
+    "shape",
+    "stack_rows",
+    "take_rows",
+]

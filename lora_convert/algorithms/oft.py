@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lora_convert.algorithms import _adding
+from lora_convert.algorithms._changing import change, folded, parts, scaled
 from lora_convert.algorithms._rows import check_floats, is_whole, stack_in_common, taken
 from lora_convert.errors import NotExpressibleError, ShapeError
 from lora_convert.tensors.arithmetic import Gained, Shifted
@@ -144,24 +145,6 @@ def _constrained(module: str) -> NotExpressibleError:
     )
 
 
-def change(factors: Factors) -> None:
-    """None: it multiplies the base weight."""
-
-
-def parts(factors: Factors) -> dict[str, Expr]:
-    """The tensors themselves."""
-    return dict(factors.tensors)
-
-
-def scaled(factors: Factors, by: float) -> None:
-    """None: part of a turn is no turn."""
-
-
-def folded(factors: Factors) -> Factors:
-    """As they are: there is no scale."""
-    return factors
-
-
 def merged(
     module: str, base: Mapping[str, Expr], factors: Factors, strength: float
 ) -> dict[str, Expr]:
@@ -196,3 +179,18 @@ def weakened(gains: Expr, strength: float) -> Expr:
     if strength == 1.0:
         return gains
     return shifted(times(shifted(gains, -1.0), strength), 1.0)
+
+
+__all__ = [
+    "canonical",
+    "change",
+    "check",
+    "fitted",
+    "folded",
+    "merged",
+    "parts",
+    "scaled",
+    "shape",
+    "stack_rows",
+    "take_rows",
+]

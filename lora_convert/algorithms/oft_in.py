@@ -13,6 +13,7 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from lora_convert.algorithms import _adding
+from lora_convert.algorithms._changing import change, folded, parts, scaled
 from lora_convert.algorithms._columns import check_columns, shared
 from lora_convert.algorithms._rows import check_floats, check_matrices
 from lora_convert.errors import ShapeError
@@ -65,24 +66,6 @@ def stack_rows(module: str, parts: Sequence[Part], facts: Facts) -> Factors:
     return shared(module, parts, "oft_R", facts)
 
 
-def change(factors: Factors) -> None:
-    """None: it multiplies the base weight."""
-
-
-def parts(factors: Factors) -> dict[str, Expr]:
-    """The tensors themselves."""
-    return dict(factors.tensors)
-
-
-def scaled(factors: Factors, by: float) -> None:
-    """None: part of a turn is no turn."""
-
-
-def folded(factors: Factors) -> Factors:
-    """As they are: there is no scale."""
-    return factors
-
-
 def merged(
     module: str, base: Mapping[str, Expr], factors: Factors, strength: float
 ) -> dict[str, Expr]:
@@ -99,3 +82,18 @@ def merged(
     return {
         "weight": cast(Turned(_adding.unrounded(weight), turns, rotation), weight.dtype),
     }
+
+
+__all__ = [
+    "canonical",
+    "change",
+    "check",
+    "fitted",
+    "folded",
+    "merged",
+    "parts",
+    "scaled",
+    "shape",
+    "stack_rows",
+    "take_rows",
+]

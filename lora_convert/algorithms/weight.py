@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lora_convert.algorithms import _adding
+from lora_convert.algorithms._changing import change, folded, parts, scaled
 from lora_convert.algorithms._rows import check_floats, stack_in_common, taken
 from lora_convert.errors import NotExpressibleError, ShapeError
 from lora_convert.tensors.arithmetic import Sum
@@ -61,24 +62,6 @@ def stack_rows(module: str, parts: Sequence[Part], facts: Facts) -> Factors:
     return present[0]._replace(tensors={"set_weight": whole})
 
 
-def change(factors: Factors) -> None:
-    """None: it takes the base weight to say what changes."""
-
-
-def parts(factors: Factors) -> dict[str, Expr]:
-    """The tensors themselves."""
-    return dict(factors.tensors)
-
-
-def scaled(factors: Factors, by: float) -> None:
-    """None: part of the way depends on the base weight."""
-
-
-def folded(factors: Factors) -> Factors:
-    """As they are: there is no scale."""
-    return factors
-
-
 def merged(
     module: str, base: Mapping[str, Expr], factors: Factors, strength: float
 ) -> dict[str, Expr]:
@@ -91,3 +74,18 @@ def merged(
     old = times(_adding.unrounded(weight), 1.0 - strength)
     total = new if strength == 1.0 else Sum(old, times(new, strength))
     return {"weight": cast(total, weight.dtype)}
+
+
+__all__ = [
+    "canonical",
+    "change",
+    "check",
+    "fitted",
+    "folded",
+    "merged",
+    "parts",
+    "scaled",
+    "shape",
+    "stack_rows",
+    "take_rows",
+]
