@@ -84,7 +84,12 @@ def _rows(found: Inspection) -> list[tuple[str, str]]:
             ("not read", ", ".join(os.path.basename(p) for p in found.passed_over[:_SHOWN]))
         )
     rows += [("payload", f"{key} = {_short(str(value))}") for key, value in _first(found.payload)]
-    rows += [("metadata", f"{key} = {_short(value)}") for key, value in _first(found.metadata)]
+    from lora_convert.operations.origins import PROVENANCE, first_origin
+
+    was = first_origin(found.metadata)
+    rows += [("first was", was)] if was else []
+    told = {key: value for key, value in found.metadata.items() if not (was and key == PROVENANCE)}
+    rows += [("metadata", f"{key} = {_short(value)}") for key, value in _first(told)]
     return rows + _health_rows(found)
 
 

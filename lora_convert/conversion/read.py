@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from lora_convert.header import Header
     from lora_convert.tensors.expr import Expr
 
-_CARRIED_NOT = frozenset(
-    {"format", HEADER_KEY, "sshs_model_hash", "sshs_legacy_hash", "modelspec.hash_sha256"}
-)
+HASHES = ("sshs_model_hash", "sshs_legacy_hash", "modelspec.hash_sha256")
+"""Metadata that are hashes of a file's bytes."""
+_CARRIED_NOT = frozenset({"format", HEADER_KEY, *HASHES})
 """Metadata that is a format's own or a hash of the old bytes."""
 
 

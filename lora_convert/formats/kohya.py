@@ -59,16 +59,19 @@ def _metadata(of: MetadataOf) -> Mapping[str, str]:
     own = all(delta.algorithm in _OF_SD_SCRIPTS for delta in of.deltas)
     module = _NETWORK_MODULES.get(of.architecture, "networks.lora") if own else "lycoris.kohya"
     usual_values = {"ss_network_dim": of.ranks, "ss_network_alpha": of.alphas}
-    return {
+    supposed = {
         "ss_network_module": module,
         **{
             name: f"{Counter(values).most_common(1)[0][0]:g}"
             for name, values in usual_values.items()
             if values
         },
-        # what the trainer itself said of its base is more precise than the architecture's usual version
-        **{key: of.carried.get(key, value) for key, value in usual.items()},
+        **usual,
     }
+    # what the trainer itself said is more precise, of its base too
+    said = {key: of.carried.get(key, value) for key, value in supposed.items()}
+    trained_so = own or not said["ss_network_module"].startswith("networks.")
+    return said if trained_so else {**said, "ss_network_module": module}
 
 
 KOHYA = Format(

@@ -15,6 +15,7 @@ from lora_convert.conversion.translate import translate
 from lora_convert.operations.approximating import Change
 from lora_convert.operations.comparing import compare
 from lora_convert.operations.editing import AS_TOLD
+from lora_convert.operations.origins import PROVENANCE
 from lora_convert.operations.proving import Proof, proof_of
 from lora_convert.operations.reading import read_adapter_of
 from lora_convert.storage.joined import Joined
@@ -193,5 +194,9 @@ def _said(opened: Opened, adapter: Adapter) -> dict[str, Any]:
         "dtypes": sorted(dtypes),
         "scale_source": sorted({delta.scale_source for delta in adapter.deltas}),
         "base_model": adapter.base_model or None,
-        **{f"metadata.{name}": value for name, value in adapter.metadata.items()},
+        **{
+            f"metadata.{name}": value
+            for name, value in adapter.metadata.items()
+            if name != PROVENANCE  # two are never from one file but where one is the other's
+        },
     }

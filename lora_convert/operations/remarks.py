@@ -6,6 +6,7 @@ import os
 import re
 from typing import TYPE_CHECKING
 
+from lora_convert.conversion.read import HASHES
 from lora_convert.conversion.spelling import UNKNOWN_COMPONENT
 from lora_convert.planning import Loss
 
@@ -58,6 +59,9 @@ def notes_on_alphas(gathered: Iterable[Gathered]) -> list[str]:
 def notes_on_reading(opened: Opened, adapter: Adapter, wanted: str | None) -> list[str]:
     """What a source held that is not in the adapter, and what was supposed."""
     notes = []
+    hashes = [key for key in HASHES if key in opened.checkpoint.header.metadata]
+    if hashes:
+        notes.append(f"{', '.join(hashes)}: of the old bytes, and left out")
     if adapter.base:
         notes.append(
             f"{adapter.base} frozen base tensors are not part of the adapter and were left out"

@@ -12,6 +12,7 @@ from lora_convert.errors import OptionError
 from lora_convert.operations.approximating import change_in, ranks_of, resized
 from lora_convert.operations.editing import AS_IT_WAS, AS_TOLD, Bench, Edited, plan_edit
 from lora_convert.operations.resizing import Limits, ranks
+from lora_convert.operations.stale_metadata import resized_metadata
 from lora_convert.planning import Loss
 
 if TYPE_CHECKING:
@@ -85,7 +86,8 @@ def _resized(bench: Bench, *, limits: Limits, alpha: float | None) -> Edited:
 
     def made(sizes: Sequence[int]) -> Adapter:
         new = lowered(sizes)
-        return adapter._replace(deltas=tuple(new.get(one.label, one) for one in adapter.deltas))
+        deltas = tuple(new.get(one.label, one) for one in adapter.deltas)
+        return adapter._replace(deltas=deltas, metadata=resized_metadata(adapter.metadata, deltas))
 
     spectra = [one.values * abs(one.change.strength) for one in modules]
     sizes = ranks(spectra, [m.cost for m in modules], limits, lambda at: bench.size_of(made(at)))

@@ -12,8 +12,10 @@ from lora_convert.conversion.translate import translate
 from lora_convert.conversion.write import write
 from lora_convert.errors import LossyConversionError, NotExpressibleError, OptionError
 from lora_convert.formats import Format, written
+from lora_convert.operations.origins import with_provenance
 from lora_convert.operations.remarks import reader_notes
-from lora_convert.planning import Loss, LossPolicy, Plan
+from lora_convert.operations.stale_metadata import without_stale
+from lora_convert.planning import Loss, LossPolicy, Plan, TensorFile
 from lora_convert.storage.probe import ByteFacts
 from lora_convert.tensors.dtypes import SHORT_NAMES
 
@@ -152,6 +154,8 @@ def plan_adapter(
             f"{destination.path}: {format_.title} needs a folder for {len(fitted.components)} components",
             hint=f"-o {destination.path.removesuffix('.safetensors')}",
         )
+    metadata, stale = without_stale(fitted.metadata, fitted.deltas)
+    fitted = fitted._replace(metadata=with_provenance(metadata, origin))
     files, rounded = write(fitted, target, destination.weights)
     found = (*known_losses, *lost, *rounded)
     if reader:
@@ -162,7 +166,9 @@ def plan_adapter(
         found = (*own, *reader_losses(reader, fitted, target, files))
     if losses == "refuse" and found:
         raise LossyConversionError([str(loss) for loss in found])
-    notes = (*reader_notes(fitted, format_), *computed_notes(fitted))
+    written_anew = {key for file in files if isinstance(file, TensorFile) for key in file.metadata}
+    unsaid = (note for key, note in stale.items() if key not in written_anew)
+    notes = (*reader_notes(fitted, format_), *computed_notes(fitted), *unsaid)
     plan = Plan(files, destination.folder)
     shown = found if losses != "allow" else ()
     return ConversionPlan(origin, adapter, target, destination, plan, shown, notes)
