@@ -26,7 +26,7 @@ LossPolicy: TypeAlias = Literal["allow", "warn", "refuse"]
 
 SHARED_BLOCK = 4096
 """Bytes: what file systems that share blocks between files use (btrfs, XFS, bcachefs)."""
-_SHARED_FROM = 1 << 20
+SHARED_FROM = 1 << 20
 """Bytes of data from which sharing is worth up to a block of spaces."""
 
 
@@ -40,6 +40,20 @@ class Loss(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.detail}"
+
+
+def head_of(entries: Mapping[str, object], origin: int | None) -> bytes:
+    """A safetensors file's bytes before its data, from the entries of its header.
+
+    Padded with spaces to a multiple of eight; where the data is that of a file in which it begins at
+    `origin`, to the same remainder of a block, so that both files can share it. The file system is not
+    asked: equal inputs give equal bytes everywhere.
+    """
+    import json
+
+    text = json.dumps(entries, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8 if origin is None else (origin - 8 - len(text)) % SHARED_BLOCK)
+    return len(text).to_bytes(8, "little") + text
 
 
 class TensorFile(NamedTuple):
@@ -67,12 +81,8 @@ class TensorFile(NamedTuple):
     def head(self) -> bytes:
         """The file's bytes before its data.
 
-        Padded with spaces to a multiple of eight; to the source's remainder of a block where the data
-        lies as it lies there, so that both files can share it. The file system is not asked: equal
-        inputs give equal bytes everywhere.
+        The data begins where `head_of` says, of a source where it lies alike.
         """
-        import json
-
         entries: dict[str, object] = {}
         if self.metadata:
             entries["__metadata__"] = dict(sorted(self.metadata.items()))
@@ -82,12 +92,7 @@ class TensorFile(NamedTuple):
                 "shape": list(expr.shape),
                 "data_offsets": [offset, offset + size],
             }
-        text = json.dumps(entries, separators=(",", ":"), ensure_ascii=False).encode()
-        origin = self._origin()
-        text += b" " * (
-            -len(text) % 8 if origin is None else (origin - 8 - len(text)) % SHARED_BLOCK
-        )
-        return len(text).to_bytes(8, "little") + text
+        return head_of(entries, self._origin())
 
     def _origin(self) -> int | None:
         """Where in one source the data would begin that is copied; None where it does not lie alike.
@@ -107,7 +112,7 @@ class TensorFile(NamedTuple):
                 at += piece.size
                 copied += piece.size
         start = places.pop()[1] if len(places) == 1 else 1
-        return start if start % 8 == 0 and copied >= _SHARED_FROM else None
+        return start if start % 8 == 0 and copied >= SHARED_FROM else None
 
     @property
     def size(self) -> int:

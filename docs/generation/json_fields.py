@@ -7,7 +7,13 @@ from pathlib import Path
 from typing import Any, get_args
 
 import lora_convert
-from generation import compact_fields, delta_fields, pipeline_fields, prune_fields
+from generation import (
+    compact_fields,
+    delta_fields,
+    metadata_fields,
+    pipeline_fields,
+    prune_fields,
+)
 from generation.markdown import check_same, page, table
 from generation.space_fields import space_section
 from lora_convert.adapter import ScaleSource
@@ -126,6 +132,7 @@ def json_page() -> str:
         "## extract\n\nThe fields of [convert](#convert-to-diffusers-to-peft-to-kohya), where `from` is null,"
         " and:\n\n" + _fields(deltas.extracted, delta_fields.EXTRACTED),
         "## diff\n\n" + _fields(deltas.diff, delta_fields.DIFF),
+        metadata_fields.sections(str(EXAMPLE)),
         "## verify\n\n" + _fields(compared),
         "## pipeline\n\n" + _fields(printed.pipeline, pipeline_fields.MEANINGS),
         "## batch\n\n"

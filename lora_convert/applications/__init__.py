@@ -14,7 +14,7 @@ from lora_convert.applications.comfyui import COMFYUI
 from lora_convert.applications.libraries import DIFFUSERS, PEFT
 from lora_convert.applications.others import INVOKEAI, SD_CPP
 from lora_convert.applications.trainers import AI_TOOLKIT, MUSUBI, ONETRAINER, SD_SCRIPTS
-from lora_convert.applications.webuis import A1111, FORGE
+from lora_convert.applications.webuis import A1111, FORGE, listed_under
 
 APPLICATIONS: dict[str, Application] = {
     application.name: application
@@ -33,4 +33,13 @@ APPLICATIONS: dict[str, Application] = {
     )
 }
 
-__all__ = ["APPLICATIONS", "Application", "Effect", "File", "Gap", "Module", "Reads"]
+__all__ = [
+    "APPLICATIONS",
+    "Application",
+    "Effect",
+    "File",
+    "Gap",
+    "Module",
+    "Reads",
+    "listed_under",
+]

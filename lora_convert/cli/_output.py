@@ -54,6 +54,11 @@ class Output:
         """A line of the result."""
         _write(sys.stdout, printable(text) + "\n")
 
+    def text(self, text: str) -> None:
+        """Lines of the result, as they are but for what would steer a terminal."""
+        for line in text.split("\n"):
+            self.line(line)
+
     def note(self, text: str) -> None:
         """A line for people, beside the result."""
         if not self.quiet:

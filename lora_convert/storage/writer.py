@@ -75,12 +75,22 @@ def write_tensor_file(
         else:
             ranges += copies
     copied = _coalesced(ranges)
+    write_copies(descriptor, copied, checkpoint, progress)
+    return Written(head, tuple(copied), tuple(computed))
+
+
+def write_copies(
+    descriptor: int,
+    copied: Iterable[Copied],
+    checkpoint: OpenFiles,
+    progress: Callable[[int], None],
+) -> None:
+    """Copy ranges to their places; `progress` is told of bytes done."""
     for copy in copied:
         for step in _steps(copy):
             source = checkpoint.files[step.source.file]
             copy_range(source, step.source.start, step.source.size, descriptor, step.place)
             progress(step.source.size)
-    return Written(head, tuple(copied), tuple(computed))
 
 
 def write_text_file(descriptor: int, file: TextFile, path: str) -> None:

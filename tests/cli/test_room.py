@@ -45,6 +45,8 @@ WRITING = {
     "combine": Writing("combine run@500 run@1000:0.5 --to kohya -o new.safetensors"),
     "extract": Writing("extract tuned base/unet --rank 2 --architecture sd1"),
     "ema": Writing("ema run"),
+    "metadata": Writing("metadata set run@500 title=x -o new/style.safetensors"),
+    "metadata, in place": Writing("metadata set run@500 title=x"),
     "batch": Writing("batch run"),
     "compact": Writing("compact wrapped --yes"),
     "restore": Writing("restore compacted --yes"),

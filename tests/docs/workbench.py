@@ -30,6 +30,22 @@ ROOT = Path(__file__).resolve().parents[2]
 TINY_RUN = ROOT / "fixtures" / "tiny-run"
 CHECKPOINT = "checkpoints/checkpoint-500"
 
+TRAINED = {
+    "format": "pt",
+    "ss_base_model_version": "sd_v1",
+    "ss_network_module": "networks.lora",
+    "ss_network_dim": "4",
+    "ss_network_alpha": "8.0",
+    "ss_output_name": "red-shoes",
+    "ss_resolution": "(512, 512)",
+    "ss_session_id": "2830415637",
+    "ss_sd_model_name": "v1-5-pruned-emaonly.safetensors",
+    "ss_dataset_dirs": json.dumps({"10_red shoes": {"n_repeats": 10, "img_count": 12}}),
+    "ss_tag_frequency": json.dumps({"10_red shoes": {"sks shoes": 12, "on grass": 5, "studio": 4}}),
+    "ss_training_comment": "config: /home/ada/loras/shoes.toml",
+}
+"""What kohya's sd-scripts says of a training."""
+
 
 def build(folder: Path) -> None:
     """Make every file that pages name, in `folder`."""
@@ -38,6 +54,7 @@ def build(folder: Path) -> None:
     source = os.fspath(folder / "my-run" / CHECKPOINT / "model.safetensors")
     _save(Path(source), {key: _trained(tensor) for key, tensor in load_file(source).items()})
     lc.convert(source, "kohya", output=os.fspath(folder / "style.safetensors"))
+    save_file(load_file(folder / "style.safetensors"), folder / "shoes.safetensors", TRAINED)
     lc.convert(source, "diffusers", output=os.fspath(folder / "converted.safetensors"))
     lc.convert(source, "diffusers", output=os.fspath(folder / "rounded.safetensors"), dtype="bf16")
     lc.convert(source, "peft", output=os.fspath(folder / "adapter"))

@@ -79,7 +79,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     folder = tmp_path_factory.mktemp("answers")
     failed, found = 0, []
     for name, source in sources(folder / "given").items():
-        for command in commands(source, str(folder / "out")):
+        for command in commands(source, str(folder / "out" / name)):
             done = answer(command)
             only_result = not done.stderr and command[0] in {"inspect", "verify"}
             if done.exit_code and not only_result:
