@@ -11,9 +11,13 @@ from lora_convert.operations.runs import runs_in
 from lora_convert.storage.compacted import exists
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from lora_convert.operations.runs import Run
 
 _STEP = re.compile(r"[0-9]{1,18}")
+_PARENTS = 4
+"""Folders above a checkpoint's weights in which its run is looked for."""
 _WORDS = ("best", "last", "final")
 
 
@@ -54,6 +58,22 @@ def run_at(address: str) -> Run:
         f"{address}: holds no checkpoints of a run",
         hint="lora-convert runs list FOLDER lists the runs below a folder",
     )
+
+
+def runs_of(checkpoint: str) -> Iterator[Run]:
+    """The runs of which a path is a checkpoint, the result, or a part of them; the innermost first.
+
+    A run's folder of checkpoints is one too, which knows less.
+    """
+    path = os.path.join(os.path.realpath(checkpoint), "")
+    folder = path
+    for _ in range(_PARENTS):
+        folder = os.path.dirname(folder.rstrip(os.sep))
+        for run in runs_in(folder) if os.path.isdir(folder) else ():
+            parts = [one.path for one in run.checkpoints] + [run.final or run.path]
+            inside = (os.path.join(os.path.realpath(part), "") for part in parts)
+            if path.startswith(tuple(inside)):
+                yield run
 
 
 def _runs_at(address: str) -> list[Run]:

@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from lora_convert.errors import CheckpointNotFoundError, CorruptCheckpointError, HubError
-from lora_convert.operations.runs import runs_in
+from lora_convert.operations.addresses import runs_of
 from lora_convert.storage.pipelines import is_pipeline, read_pipeline
 
 if TYPE_CHECKING:
@@ -27,8 +27,6 @@ class Base(NamedTuple):
     """The commit of the repository, where it came from one."""
 
 
-_PARENTS = 4
-"""Folders above a checkpoint's weights in which its run is looked for."""
 _FILES = ("*.json", "*.txt", "*.model", "*/*.safetensors")
 """What a pipeline is read from; not single files beside the folders, nor weights in other containers."""
 _NOT_FILES = ("*.non_ema.*",)
@@ -105,16 +103,7 @@ def check_complete(folder: str) -> None:
 
 def _of_run(checkpoint: str) -> str | None:
     """The base that the run names of which a checkpoint is a part."""
-    path = os.path.join(os.path.realpath(checkpoint), "")
-    folder = path
-    for _ in range(_PARENTS):
-        folder = os.path.dirname(folder.rstrip(os.sep))
-        for run in runs_in(folder) if os.path.isdir(folder) else ():
-            parts = [one.path for one in run.checkpoints] + [run.final or run.path]
-            inside = (os.path.join(os.path.realpath(part), "") for part in parts)
-            if run.base_model and path.startswith(tuple(inside)):
-                return run.base_model
-    return None
+    return next((run.base_model for run in runs_of(checkpoint) if run.base_model), None)
 
 
 def cached(name: str) -> str | None:
