@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 import lora_convert
 from generation import (
+    bundle_fields,
     compact_fields,
     delta_fields,
     metadata_fields,
@@ -132,6 +133,7 @@ def json_page() -> str:
         "## extract\n\nThe fields of [convert](#convert-to-diffusers-to-peft-to-kohya), where `from` is null,"
         " and:\n\n" + _fields(deltas.extracted, delta_fields.EXTRACTED),
         "## diff\n\n" + _fields(deltas.diff, delta_fields.DIFF),
+        bundle_fields.section(str(EXAMPLE.parents[2])),
         metadata_fields.sections(str(EXAMPLE)),
         "## verify\n\n" + _fields(compared),
         "## pipeline\n\n" + _fields(printed.pipeline, pipeline_fields.MEANINGS),

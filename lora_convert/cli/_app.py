@@ -32,6 +32,10 @@ COMMANDS = {
     "extract": ("extract", "Make a LoRA of a fine-tuned model and its base."),
     "ema": ("ema", "Average the checkpoints of a run, after the fact."),
     "metadata": ("metadata", "What a file says of itself: show it, set it, copy it, strip it."),
+    "bundle": (
+        "bundle",
+        "Make a folder to upload or hand on: files, previews, hashes, how to use them.",
+    ),
     "check": ("check", "Will it load in your application, and load right?"),
     "verify": ("verify", "Do two files, in any formats, act alike?"),
     "space": ("space", "Where the bytes of training runs are, and what would free them."),

@@ -224,6 +224,14 @@ def known_model(architecture: str | None) -> Known:
     return MODELS.get(architecture or "", Known(""))
 
 
+def other_models(repository: str, architecture: str | None) -> tuple[str, ...]:
+    """The architectures that a repository is the usual one of, where this is none of them."""
+    named = tuple(
+        name for name, known in MODELS.items() if repository and known.repository == repository
+    )
+    return () if architecture in named else named
+
+
 def licence_of(repository: str) -> Licence:
     """The licence of a model's repository; UNKNOWN where it was not read."""
     lowered = repository.lower()

@@ -18,6 +18,7 @@ from lora_convert.operations.known_models import (
     Licence,
     known_model,
     licence_of,
+    other_models,
 )
 from lora_convert.operations.metadata_keys import telling
 from lora_convert.operations.opening import open_adapter
@@ -249,6 +250,11 @@ def _warnings(
     if bases and bases[0].inferred:
         found.append(
             f"nothing names the base; {bases[0].repository} is the usual one (--base-model says another)"
+        )
+    if bases and other_models(bases[0].repository, opened.detection.architecture):
+        found.append(
+            f"{bases[0].told_by} names {bases[0].repository}, which is not that of"
+            f" {opened.detection.architecture}, as its tensors are"
         )
     if not bases:
         found.append("nothing names the base (--base-model)")

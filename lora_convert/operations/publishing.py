@@ -100,11 +100,12 @@ def _one(found: Publication, name: str, folder: str, place: str) -> PublishedFor
     weights_first = sorted(result.outputs, key=lambda path: not path.endswith(".safetensors"))
     right = tuple(one.application for one in check(result.output).loadings if one.right)
     losses = tuple(str(loss) for loss in plan.losses)
-    files = tuple(_hashed(path, folder) for path in weights_first)
+    files = tuple(published_file(path, folder) for path in weights_first)
     return PublishedFormat(name, files, right, losses)
 
 
-def _hashed(path: str, folder: str) -> PublishedFile:
+def published_file(path: str, folder: str) -> PublishedFile:
+    """A file of a publication's folder, hashed."""
     file = SourceFile(path)
     try:
         name = os.path.relpath(path, folder).replace(os.sep, "/")

@@ -63,6 +63,12 @@ def training_table(source: PublicationSource, metadata: Mapping[str, str]) -> di
     return {name: text for name, text in told.items() if text and not telling(name, text)}
 
 
+def sampling_steps(source: PublicationSource) -> int | None:
+    """Denoising steps of the samples of a run of lora-convert-train."""
+    steps = _at(_settings(source.run.path), "sampling", "sample_steps") if source.run else None
+    return steps if isinstance(steps, int) else None
+
+
 def trigger_words(
     source: PublicationSource, metadata: Mapping[str, str]
 ) -> tuple[tuple[str, ...], str]:

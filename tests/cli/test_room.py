@@ -45,6 +45,7 @@ WRITING = {
     "combine": Writing("combine run@500 run@1000:0.5 --to kohya -o new.safetensors"),
     "extract": Writing("extract tuned base/unet --rank 2 --architecture sd1"),
     "ema": Writing("ema run"),
+    "bundle": Writing("bundle run@500 -o new/kit"),
     "metadata": Writing("metadata set run@500 title=x -o new/style.safetensors"),
     "metadata, in place": Writing("metadata set run@500 title=x"),
     "batch": Writing("batch run"),

@@ -74,6 +74,7 @@ def build(folder: Path) -> None:
     _save(folder / "wan-low-noise.safetensors", _wan())
     _build_other_algorithms(folder)
     write_photos(folder / "photos", ((64, 48),) * 12)
+    write_photos(folder / "pictures", ((64, 48),) * 2)
     broken = folder / "broken.safetensors"
     broken.write_bytes((folder / "converted.safetensors").read_bytes()[:5000])
     pointer = (

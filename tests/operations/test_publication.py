@@ -43,6 +43,8 @@ train_data_dir = "/home/ada/photos"
 resolution = 512
 [training]
 train_batch_size = 2
+[sampling]
+sample_steps = 20
 [optimizer]
 learning_rate = 0.0001
 optimizer = "adamw"
@@ -69,7 +71,7 @@ def run(tmp_path: Path) -> Path:
             image(path, f"{prompt}\nSeed: {7 + number}, step: {step}")
     peft_folder(folder / "lora_weights")
     manifest = {
-        "model": {"path": "stabilityai/stable-diffusion-xl-base-1.0"},
+        "model": {"path": "runwayml/stable-diffusion-v1-5"},
         "trigger_word": "",
         "step": 1000,
         "dataset": {"images": 12},
@@ -112,11 +114,11 @@ def test_what_a_run_knows_is_told_without_its_paths(run: Path) -> None:
     assert found.triggers_from == "config.toml"
     [base] = found.bases
     assert (base.repository, base.told_by) == (
-        "stabilityai/stable-diffusion-xl-base-1.0",
+        "runwayml/stable-diffusion-v1-5",
         "run.json",
     )
     assert not base.inferred
-    assert found.licence.id == "openrail++"
+    assert found.licence.id == "creativeml-openrail-m"
     assert found.training["steps"] == "500"
     assert found.training["images"] == "12"
     assert found.training["learning rate"] == "0.0001"
@@ -158,6 +160,7 @@ def test_options_win(run: Path, tmp_path: Path) -> None:
     assert found.objections == ()
     wider = publication(str(run), base_models=["black-forest-labs/FLUX.1-dev"], licence="mit")
     assert "forbids commercial use" in wider.objections[0]
+    assert any("which is not that of sd1" in one for one in wider.warnings)
     with pytest.raises(CheckpointNotFoundError, match="no images"):
         publication(str(run), images=str(tmp_path / "absent"))
 
