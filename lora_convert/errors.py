@@ -26,6 +26,9 @@
     │   └── VerificationError                 exit 1
     ├── OptionError                           exit 2   also ValueError
     ├── HubError                              exit 1   also OSError
+    │   ├── HubAccessError
+    │   ├── HubNotFoundError                           also LookupError
+    │   └── HubUnavailableError
     └── MissingExtraError                     exit 1   also ImportError
 
 Other exit codes: 0 done or unchanged, 2 usage, 3 some of several failed, 130 interrupted.
@@ -45,6 +48,21 @@ EXIT_PARTIAL = 3
 EXIT_UNRECOGNISED = 4
 EXIT_REFUSED = 5
 EXIT_INTERRUPTED = 130
+
+
+_NAMES: dict[str, str] = {}
+
+
+def call(path: str, name: str) -> None:
+    """Give a folder a name in messages: of one in a cache, what it is a copy of."""
+    _NAMES[path] = name
+
+
+def called(text: str) -> str:
+    """`text`, with the names of folders that have one instead of their paths."""
+    for path, name in _NAMES.items():
+        text = text.replace(path, name)
+    return text
 
 
 class LoraConvertError(Exception):
@@ -73,7 +91,7 @@ class LoraConvertError(Exception):
             lines.append(f"  why:  {self.why}")
         if self.hint:
             lines.append(f"  next: {self.hint}")
-        return lines
+        return [called(line) for line in lines]
 
 
 class InputError(LoraConvertError):
@@ -383,6 +401,30 @@ def _nearest(word: str, choices: Sequence[str]) -> str:
 
 class HubError(LoraConvertError, OSError):
     """The Hub could not be reached, or refused."""
+
+
+class HubAccessError(HubError):
+    """The Hub wants a token, another one, or that conditions are accepted; ``status`` is its answer's."""
+
+    def __init__(self, what: str, *, status: int, why: str, hint: str) -> None:
+        self.status = status
+        super().__init__(what, why=why, hint=hint)
+
+
+class HubNotFoundError(HubError, LookupError):
+    """The Hub has no such repository, revision, folder or file; ``choices`` are files called alike."""
+
+    def __init__(self, what: str, *, choices: Sequence[str] = (), hint: str) -> None:
+        self.choices = tuple(choices)
+        super().__init__(what, hint=hint)
+
+
+class HubUnavailableError(HubError):
+    """The Hub does not answer, asks to wait, or is broken; ``status`` is its answer's, or 0 without one."""
+
+    def __init__(self, what: str, *, status: int = 0, why: str, hint: str) -> None:
+        self.status = status
+        super().__init__(what, why=why, hint=hint)
 
 
 class MissingExtraError(LoraConvertError, ImportError):

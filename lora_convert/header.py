@@ -22,6 +22,8 @@ class Header(NamedTuple):
     """Configurations that lie in the file itself."""
     rest: Mapping[str, Any] = {}
     """What a training script saved beside the weights, by its place, as JSON has it."""
+    unread: frozenset[str] = frozenset()
+    """Names of scalars that were not read: those of a file far away, which lie apart from its header."""
 
 
 class Document(NamedTuple):

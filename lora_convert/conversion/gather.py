@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import isfinite
+from math import isfinite, nan
 from typing import TYPE_CHECKING, NamedTuple
 
 from lora_convert.algorithms import NUMBERS, Algorithm, algorithm_of
@@ -76,6 +76,8 @@ def gather(
 ) -> tuple[Gathered, ...]:
     """The modules of a detected header, of one adapter if named, in file order.
 
+    A number that was not read is NaN.
+
     Raises AmbiguousCheckpointError where two keys name one tensor, ShapeError for an alpha that is no
     number; `lenient` passes both over.
     """
@@ -97,12 +99,14 @@ def gather(
                 )
         elif reading.role not in NUMBERS:
             entry.tensors[reading.role] = header.tensors[key]
-        elif not lenient or len(header.scalars.get(key, ())) == 1:
+        elif not lenient or key in header.unread or len(header.scalars.get(key, ())) == 1:
             entry.numbers[reading.role] = _number(header, key, reading.module, lenient=lenient)
     return tuple(found.values())
 
 
 def _number(header: Header, key: str, module: str, *, lenient: bool) -> float:
+    if key in header.unread:
+        return nan
     values = header.scalars.get(key, ())
     if lenient:
         return values[0]

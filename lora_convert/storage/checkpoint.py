@@ -11,7 +11,8 @@ from lora_convert.storage.compacted import exists
 from lora_convert.storage.files import SourceFile
 from lora_convert.storage.folders import NO_FILES, weight_files
 from lora_convert.storage.kinds import kind_of
-from lora_convert.storage.safetensors import read_header, read_scalars
+from lora_convert.storage.places import is_hub
+from lora_convert.storage.safetensors import read_header, read_scalars, unread_scalars
 from lora_convert.tensors.source import Source, Strided
 
 if TYPE_CHECKING:
@@ -61,6 +62,9 @@ class Checkpoint:
                     raise CorruptCheckpointError(path, f"tensor {name!r} is in another file too")
                 header.tensors[prefix + name] = tensor
             header.metadata.update(found.metadata)
+            if found.unread:
+                unread = header.unread.union(prefix + name for name in found.unread)
+                header = header._replace(unread=unread)
             header.scalars.update({prefix + name: value for name, value in found.scalars.items()})
             if found.documents or found.rest:
                 documents = (
@@ -80,7 +84,9 @@ class Checkpoint:
         self._kinds.add(kind)
         if kind == "safetensors":
             tensors, metadata = read_header(file, number)
-            return Header({**tensors}, metadata, read_scalars(file, tensors))
+            scalars = read_scalars(file, tensors)
+            unread = unread_scalars(tensors, scalars) if is_hub(file.path) else frozenset()
+            return Header({**tensors}, metadata, scalars, unread=unread)
         from lora_convert.storage.torch_zip import read_torch_zip
 
         header, self._checksums[number] = read_torch_zip(file, number)
@@ -158,7 +164,11 @@ def _opened(path: str, weights: WeightFiles) -> SourceFile:
 
 
 def _file(path: str) -> SourceFile:
-    """A file as it is, or rebuilt where only its recipe is there."""
+    """A file as it is, from afar on the Hub, or rebuilt where only its recipe is there."""
+    if is_hub(path):
+        from lora_convert.storage.remote import hub_file
+
+        return hub_file(path)
     if not os.path.lexists(path) and exists(path):
         from lora_convert.storage.rebuilt import RebuiltFile
 

@@ -7,6 +7,7 @@ import re
 
 from lora_convert.errors import CheckpointNotFoundError, UnknownFormatError
 from lora_convert.storage.folders import names_in
+from lora_convert.storage.places import is_folder
 
 _DCP = "a torch distributed checkpoint (DCP, as FSDP saves it)"
 _FSDP = "an FSDP checkpoint of one part a process"
@@ -22,7 +23,7 @@ def check_not_distributed(folder: str) -> None:
     _check_one(folder)
     for name in names_in(folder):
         inner = os.path.join(folder, name)
-        if os.path.isdir(inner) and not os.path.islink(inner):
+        if is_folder(inner) and not os.path.islink(inner):
             _check_one(inner)
 
 

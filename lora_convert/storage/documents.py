@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+import posixpath
+from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
 
 from lora_convert.errors import CheckpointNotFoundError, CorruptCheckpointError
 from lora_convert.header import Document
 from lora_convert.storage.files import SourceFile
+from lora_convert.storage.places import is_file, is_hub, is_root, on_disk
 
 MAX_DOCUMENT = 16 << 20
 """Bytes: many times the largest configuration."""
@@ -22,7 +24,7 @@ _RUN_DOCUMENTS = (f"lora_weights/{CONFIG}", "run.json")
 
 def read_document(path: str) -> object:
     """The JSON in a file; CorruptCheckpointError where there is none."""
-    file = SourceFile(path)
+    file = SourceFile(on_disk(path))
     try:
         if file.size > MAX_DOCUMENT:
             raise CorruptCheckpointError(
@@ -43,22 +45,37 @@ def documents_of(weights: str, part: str = "", adapter: str = "") -> list[Docume
     Of one of several `adapter`s in the weights it may lie in a folder of its name beside them. A run's
     document that cannot be read is passed over: it may be another tool's.
     """
-    folder = os.path.dirname(os.path.abspath(weights))
+    folder = os.path.dirname(weights if is_hub(weights) else os.path.abspath(weights))
     for place in dict.fromkeys((os.path.join(folder, adapter), folder)):
         beside = os.path.join(place, CONFIG)
-        if os.path.lexists(beside):
+        if is_file(beside) or os.path.lexists(beside):
             return [Document(beside, part, True, read_document(beside))]
     found = []
     for _ in range(_PARENTS):
+        if is_root(folder):
+            break
         folder = os.path.dirname(folder)
         for name in _RUN_DOCUMENTS:
             path = os.path.join(folder, *name.split("/"))
-            if os.path.isfile(path):
+            if is_file(path):
                 try:
                     found.append(Document(path, part, False, read_document(path)))
                 except (CorruptCheckpointError, CheckpointNotFoundError):
                     continue
     return found
+
+
+def places_of_documents(weights: str, names: Iterable[str]) -> Iterator[str]:
+    """Where `documents_of` looks, of weights at a path in a repository that has these `names`."""
+    folder = posixpath.dirname(weights)
+    yield posixpath.join(folder, CONFIG)
+    for name in names:
+        place, last = posixpath.split(name)
+        if last == CONFIG and place and posixpath.dirname(place) == folder:
+            yield name
+    for _ in range(_PARENTS if folder else 0):
+        folder = posixpath.dirname(folder)
+        yield from (posixpath.join(folder, name) for name in _RUN_DOCUMENTS)
 
 
 def read_lines(path: str) -> Iterator[dict[str, object]]:

@@ -10,7 +10,7 @@ from lora_convert.errors import CheckpointNotFoundError, CorruptCheckpointError
 from lora_convert.storage.positions import read_at
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 BLOCK = 1 << 17
 """Bytes moved at a time where Python moves them."""
@@ -66,6 +66,10 @@ class SourceFile:
                 self.path, f"ends at byte {start + len(data):,}", why="it was cut while it was read"
             )
         return data
+
+    def near(self, extents: Iterable[tuple[int, int]]) -> list[bool]:
+        """Which of some places can be read for nothing: all of a file that is on this machine."""
+        return [True for _ in extents]
 
     def blocks(self, start: int, size: int) -> Iterator[bytes]:
         """The same bytes, a block at a time."""

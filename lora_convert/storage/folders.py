@@ -11,6 +11,7 @@ from lora_convert.errors import CheckpointNotFoundError, CorruptCheckpointError
 from lora_convert.storage.compacted import as_before
 from lora_convert.storage.documents import read_document
 from lora_convert.storage.leftovers import is_temporary
+from lora_convert.storage.places import is_file, is_folder, is_hub
 
 SUFFIXES = (".safetensors", ".bin", ".pt", ".pth", ".ckpt")
 """What weights files are called, the likelier first; a file's content decides what it is."""
@@ -54,7 +55,7 @@ def weight_files(path: str) -> WeightFiles:
         return _sharded(path)
     folder, name = os.path.split(path)
     index = os.path.join(folder, _SHARD.sub("", name) + INDEX)
-    if _SHARD.search(name) and os.path.isfile(index):
+    if _SHARD.search(name) and is_file(index):
         whole = _sharded_if_sound(index)
         if path in whole.files:
             return whole
@@ -98,7 +99,7 @@ def parts_of(folder: str, components: Collection[str]) -> WeightFiles | None:
     parts: list[str] = []
     for name in sorted(names_in(folder)):
         inner = os.path.join(folder, name)
-        if name in components and os.path.isdir(inner):
+        if name in components and is_folder(inner):
             ranked = ranked_weights(inner)
             if (
                 ranked
@@ -115,11 +116,7 @@ def subfolders_with_weights(folder: str) -> list[str]:
     found = []
     for name in sorted(names_in(folder), key=natural):
         inner = os.path.join(folder, name)
-        if (
-            os.path.isdir(inner)
-            and not os.path.islink(inner)
-            and any(map(_is_usual, names_in(inner)))
-        ):
+        if is_folder(inner) and not os.path.islink(inner) and any(map(_is_usual, names_in(inner))):
             found.append(inner)
     return found
 
@@ -146,8 +143,12 @@ def natural(name: str) -> list[tuple[int, str]]:
 def names_in(folder: str) -> list[str]:
     """What lies in a folder, left-overs apart, compacted files under their own names.
 
-    CheckpointNotFoundError where it cannot be listed.
+    CheckpointNotFoundError where it cannot be listed, HubError where it is on the Hub.
     """
+    if is_hub(folder):
+        from lora_convert.storage.hub import names_there
+
+        return names_there(folder)
     try:
         return as_before([name for name in os.listdir(folder) if not is_temporary(name)])
     except OSError as error:

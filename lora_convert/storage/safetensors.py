@@ -187,18 +187,31 @@ def _check_tiling(file: SourceFile, sources: list[Source], data_start: int) -> N
 
 
 def read_scalars(file: SourceFile, sources: dict[str, Source]) -> dict[str, tuple[float, ...]]:
-    """The values of tensors of at most eight elements and one dimension."""
-    small = [
+    """The values of tensors of at most eight elements and one dimension, of a file far away of some."""
+    small = _scalars(sources)
+    if len(small) > MAX_SCALARS:
+        raise CorruptCheckpointError(file.path, f"holds more than {MAX_SCALARS:,} scalars")
+    near = file.near((source.start, source.size) for source in small)
+    return {
+        source.name: _decoded(source.dtype, file.read(source.start, source.size))
+        for source, is_near in zip(small, near, strict=True)
+        if is_near
+    }
+
+
+def unread_scalars(
+    sources: dict[str, Source], scalars: dict[str, tuple[float, ...]]
+) -> frozenset[str]:
+    """Names of those that `read_scalars` left out: they are too far away."""
+    return frozenset(source.name for source in _scalars(sources)).difference(scalars)
+
+
+def _scalars(sources: dict[str, Source]) -> list[Source]:
+    return [
         source
         for source in sources.values()
         if source.dtype in _DECODERS and len(source.shape) <= 1 and sum(source.shape) <= 8
     ]
-    if len(small) > MAX_SCALARS:
-        raise CorruptCheckpointError(file.path, f"holds more than {MAX_SCALARS:,} scalars")
-    return {
-        source.name: _decoded(source.dtype, file.read(source.start, source.size))
-        for source in small
-    }
 
 
 def _decoded(dtype: str, data: bytes) -> tuple[float, ...]:
