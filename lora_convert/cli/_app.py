@@ -112,7 +112,8 @@ def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
 def app() -> None:
     """Make any LoRA work anywhere, and prove it.
 
-    lora-convert inspect FILE says what a file is; lora-convert to-diffusers FILE makes it load.
+    lora-convert inspect FILE says what a file is; lora-convert to-diffusers FILE makes it load. A LoRA on
+    the Hub is a source too: hf://USER/REPOSITORY, and /FILE and @REVISION behind it.
     """
 
 

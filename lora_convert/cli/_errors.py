@@ -7,13 +7,13 @@ import sys
 from typing import Any
 
 from lora_convert.cli._output import printable
-from lora_convert.errors import EXIT_FAILED, LoraConvertError
+from lora_convert.errors import EXIT_FAILED, LoraConvertError, called
 
 
 def what_happened(error: Exception) -> str:
     """An error in one sentence."""
     if isinstance(error, LoraConvertError):
-        return error.what
+        return called(error.what)
     return str(error) or type(error).__name__
 
 
@@ -21,9 +21,9 @@ def as_json(error: Exception) -> dict[str, Any]:
     """An error's documented fields."""
     fields = {"type": type(error).__name__, "message": what_happened(error)}
     if isinstance(error, LoraConvertError) and error.why:
-        fields["why"] = error.why
+        fields["why"] = called(error.why)
     if isinstance(error, LoraConvertError) and error.hint:
-        fields["next"] = error.hint
+        fields["next"] = called(error.hint)
     return fields
 
 

@@ -48,8 +48,8 @@ def inspection_line(found: Inspection) -> str:
 
 def _scales(found: Inspection) -> str:
     if not found.scales:
-        return "scale –"
-    more = ", …" if len(found.scales) > _SCALES else ""
+        return "scale not read" if found.scales_not_read else "scale –"
+    more = ", …" if len(found.scales) > _SCALES or found.scales_not_read else ""
     assumed = " assumed" if found.scale_source == "assumed" else ""
     return f"scale {', '.join([*found.scales][:_SCALES])}{more}{assumed}"
 

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from lora_convert.errors import called
+
 _REPORT_AFTER = 1.0
 """Seconds of silence before progress is shown."""
 _REPORT_EVERY = 0.2
@@ -24,7 +26,8 @@ def printable(text: str) -> str:
     """
     return (
         "".join(
-            ch if ch.isprintable() else ch.encode("unicode_escape").decode("ascii") for ch in text
+            ch if ch.isprintable() else ch.encode("unicode_escape").decode("ascii")
+            for ch in called(text)
         )
         .encode("utf-8", "backslashreplace")
         .decode()
@@ -48,7 +51,7 @@ class Output:
         """One JSON object on one line."""
         import json
 
-        sys.stdout.write(json.dumps(fields) + "\n")
+        sys.stdout.write(json.dumps(_called(fields)) + "\n")
 
     def line(self, text: str = "") -> None:
         """A line of the result."""
@@ -115,6 +118,15 @@ class Output:
                 sys.stderr.flush()
 
         return advance
+
+
+def _called(value: Any) -> Any:
+    """A value of JSON in whose texts what is on the Hub has its address."""
+    if isinstance(value, str):
+        return called(value)
+    if isinstance(value, dict):
+        return {key: _called(one) for key, one in value.items()}
+    return [_called(one) for one in value] if isinstance(value, (list, tuple)) else value
 
 
 def _write(stream: Any, text: str) -> None:

@@ -104,6 +104,9 @@ def _format(found: Inspection) -> str:
 def _scale(found: Inspection) -> str:
     if not found.scale_source:
         return "–"
+    if found.scales_not_read:
+        rest = f"{found.scales_not_read} not read: they lie far apart, and --health fetches all"
+        return f"{_counted(found.scales)}; {rest}" if found.scales else rest
     paths = f" ({', '.join(found.scale_paths)})" if found.scale_paths else ""
     return f"{_counted(found.scales)} from {_SOURCES[found.scale_source]}{paths}"
 

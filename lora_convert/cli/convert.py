@@ -10,6 +10,7 @@ import click
 
 from lora_convert.cli import _options
 from lora_convert.cli._output import Output
+from lora_convert.storage.places import is_folder
 
 if TYPE_CHECKING:
     from lora_convert.operations.several import Conversions
@@ -64,7 +65,7 @@ def _run(
     to: str, sources: tuple[str, ...], *, output: str | None, as_json: bool, quiet: bool, **how: Any
 ) -> int:
     out = Output(json=as_json, quiet=quiet)
-    if len(sources) == 1 and not os.path.isdir(sources[0]):
+    if len(sources) == 1 and not is_folder(sources[0]):
         return _one(out, to, sources[0], output=output, **how)
     from lora_convert.operations.several import conversions_of
     from lora_convert.operations.writing import check_options

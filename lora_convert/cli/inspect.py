@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 
 import click
@@ -10,6 +9,7 @@ import click
 from lora_convert.cli import _options
 from lora_convert.cli._output import Output
 from lora_convert.errors import EXIT_DONE, EXIT_PARTIAL, LoraConvertError
+from lora_convert.storage.places import is_folder
 
 
 @click.command()
@@ -40,7 +40,7 @@ def inspect(
     """
     out = Output(json=as_json, quiet=quiet)
     sources: Sequence[str] = paths
-    if len(paths) > 1 or os.path.isdir(paths[0]):
+    if len(paths) > 1 or is_folder(paths[0]):
         from lora_convert.operations.several import sources_of
 
         sources = sources_of(paths, architecture=architecture, component=component)

@@ -1,4 +1,4 @@
-"""``RUN@500``, ``RUN@best``, ``RUN@last`` and ``RUN@final``: checkpoints by what they are, not where."""
+"""Addresses of what is not a path: ``RUN@500``, ``RUN@best``, ``RUN@last``, ``RUN@final``, ``hf://user/repo``."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from lora_convert.errors import AmbiguousCheckpointError, CheckpointNotFoundError
 from lora_convert.operations.runs import runs_in
 from lora_convert.storage.compacted import exists
+from lora_convert.storage.places import is_hub
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,9 +25,14 @@ _WORDS = ("best", "last", "final")
 def resolved(path: str) -> str:
     """The checkpoint that an address names; any other path, and any that exists, as it is.
 
+    What is on the Hub is fetched into its cache, where the path then leads.
     ``RUN`` is a run's folder, or that folder and the name of its files where it holds several runs. An
     address that names no checkpoint of a run is a CheckpointNotFoundError.
     """
+    if is_hub(path):
+        from lora_convert.operations.fetching import fetched_adapter
+
+        return fetched_adapter(path)
     address, at, word = path.rpartition("@")
     if not at or not address or exists(path):
         return path

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from lora_convert.errors import CheckpointNotFoundError, CorruptCheckpointError, HubError
 from lora_convert.operations.addresses import runs_of
 from lora_convert.storage.pipelines import is_pipeline, read_pipeline
+from lora_convert.storage.places import is_hub
 
 if TYPE_CHECKING:
     from lora_convert.adapter import Adapter
@@ -84,6 +85,15 @@ def located(name: str, source: str = OPTION, *, config: str | None = None) -> Ba
     return Base(folder, name, source, revision if _COMMIT.fullmatch(revision) else None)
 
 
+def model_at(path: str) -> str:
+    """A model's path; where it is an address on the Hub, that of its copy in the cache. HubError."""
+    if not is_hub(path):
+        return path
+    from lora_convert.operations.fetching import fetched_model
+
+    return fetched_model(path, _FILES, _NOT_FILES)
+
+
 def check_complete(folder: str) -> None:
     """Raise CorruptCheckpointError where a model has a configuration and not all of its weights.
 
@@ -149,10 +159,15 @@ def _documents(name: str, patterns: list[str]) -> str:
 
 
 def _unreachable(name: str, error: Exception, option: str) -> HubError:
-    return HubError(
-        f"{name}: neither a folder nor in the cache, and cannot be fetched: {_first_line(error)}",
-        hint=f"give the folder of a pipeline with {option}",
-    )
+    from lora_convert.storage.hub_errors import hub_error
+
+    hint = f"give the folder of a pipeline with {option}"
+    found = hub_error(error, f"hf://{name}")
+    if found is None:
+        problem = f"neither a folder nor in the cache, and cannot be fetched: {_first_line(error)}"
+        return HubError(f"{name}: {problem}", hint=hint)
+    found.hint = f"{found.hint}; or {hint}"
+    return found
 
 
 def _fetched(name: str) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from lora_convert.errors import NotExpressibleError, OptionError
+from lora_convert.errors import NotExpressibleError, OptionError, called
+from lora_convert.storage.places import is_hub
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -30,9 +31,14 @@ def destination_of(opened: Opened, format_: Format, output: str | None) -> Desti
     """Where the conversion of an opened source goes: `output`, or beside the source."""
     source = opened.checkpoint.path
     folder = os.path.isdir(source)
-    parent = source if folder else os.path.dirname(source)
+    parent = folder_for(source) if called(source) != source or not folder else source
     base = os.path.basename(os.path.abspath(source))
     return destination(format_, output, parent, base if folder else stem_of(base))
+
+
+def folder_for(source: str) -> str:
+    """The folder of a source's outputs, where none is given: its own, or of the Hub's the current."""
+    return "" if is_hub(called(source)) else os.path.dirname(source)
 
 
 def stem_of(name: str) -> str:
@@ -98,7 +104,7 @@ def _stems(sources: Iterable[str]) -> dict[str, str]:
 def _place(source: str, stem: str, format_: Format, output: str | None) -> str | None:
     if output is None and os.path.isdir(source):
         return None
-    return place_of(stem, format_, os.path.dirname(source) if output is None else output)
+    return place_of(stem, format_, folder_for(source) if output is None else output)
 
 
 def place_of(stem: str, format_: Format, folder: str) -> str:

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from lora_convert.architectures import ARCHITECTURES
 from lora_convert.conversion.translate import translate
 from lora_convert.errors import AmbiguousCheckpointError
-from lora_convert.operations.destination import destination, stem_of
+from lora_convert.operations.destination import destination, folder_for, stem_of
 from lora_convert.operations.reading import Reading, read_adapter_of
 from lora_convert.operations.writing import Origin, check_options, plan_adapter
 from lora_convert.storage.joined import Joined
+from lora_convert.storage.places import is_hub
 from lora_convert.storage.probe import ByteFacts
 
 if TYPE_CHECKING:
@@ -158,9 +159,9 @@ def destination_beside(
     path: str, suffix: str, format_: Format, output: str | None = None
 ) -> Destination:
     """Where a result goes: `output`, or beside the source under another name."""
-    whole = os.path.normpath(path)
+    whole = path if is_hub(path) else os.path.normpath(path)
     whole = os.path.abspath(whole) if os.path.basename(whole) in {".", ".."} else whole
-    parent, name = os.path.split(whole)
+    parent, name = folder_for(whole), os.path.basename(whole)
     stem = f"{name if os.path.isdir(path) else stem_of(name)}-{suffix}"
     if output is None:
         output = os.path.join(parent, stem if format_.folder else f"{stem}.safetensors")

@@ -13,6 +13,7 @@ from lora_convert.operations.addresses import resolved
 from lora_convert.operations.runs import Run, runs_in
 from lora_convert.storage.compacted import exists
 from lora_convert.storage.locks import held
+from lora_convert.storage.places import is_hub
 
 if TYPE_CHECKING:
     from lora_convert.operations.pruning import PrunePlan
@@ -75,6 +76,9 @@ def home_of(path: str) -> Home:
 
     CheckpointNotFoundError where nothing is there.
     """
+    if is_hub(path):
+        what = f"{path}: is on the Hub; what is changed in its place is on this machine"
+        raise CheckpointNotFoundError(path, what, hint="give the folder of a run")
     given, path = path, os.path.abspath(resolved(path))
     if not exists(path):
         raise CheckpointNotFoundError(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Mapping
+from math import isnan
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lora_convert.conversion.gather import Gathered, adapters
@@ -41,6 +42,8 @@ class Inspection(NamedTuple):
     """Rank to number of modules."""
     scales: Mapping[str, int]
     """Scale to number of modules."""
+    scales_not_read: int
+    """Modules on the Hub whose alphas lie so far apart that reading them would fetch the file."""
     scale_source: ScaleSource | None
     scale_paths: tuple[str, ...]
     """Documents that scales came from; of one in the file itself, its place stands behind."""
@@ -85,6 +88,7 @@ class Inspection(NamedTuple):
             "modules": self.modules,
             "ranks": dict(self.ranks),
             "scales": dict(self.scales),
+            "scales_not_read": self.scales_not_read,
             "scale_source": self.scale_source,
             "scale_paths": list(self.scale_paths),
             "dtypes": list(self.dtypes),
@@ -115,9 +119,14 @@ def inspect(
     component: str | None = None,
     health: bool = False,
 ) -> Inspection:
-    """What `path`, a file or folder, holds. Reads the header and scalars; with `health` the weights too."""
+    """What `path`, a file or folder, holds. Reads the header and scalars; with `health` the weights too.
+
+    Of an address on the Hub, ``hf://user/repo``, ranges are fetched, and all of it with `health` alone.
+    """
     path = os.fspath(path)
-    opened = open_adapter(path, architecture=architecture, component=component)
+    opened = open_adapter(
+        path, architecture=architecture, component=component, from_afar=not health
+    )
     with opened.checkpoint:
         found = _inspection(path, opened, health=health)
         opened.checkpoint.check_unchanged()
@@ -128,7 +137,7 @@ def _inspection(path: str, opened: Opened, *, health: bool) -> Inspection:
     checkpoint, detection, _ = opened
     header = checkpoint.header
     gathered, problem = _gathered(opened)
-    scales = _Scales({}, None, (), problem) if problem else _scales(opened, gathered)
+    scales = _Scales({}, 0, None, (), problem) if problem else _scales(opened, gathered)
     examined = None
     if health:
         from lora_convert.operations.health import examine
@@ -150,6 +159,7 @@ def _inspection(path: str, opened: Opened, *, health: bool) -> Inspection:
             str(rank): n for rank, n in sorted(Counter(e.rank for e in gathered if e.rank).items())
         },
         scales=scales.counts,
+        scales_not_read=scales.unread,
         scale_source=scales.source,
         scale_paths=scales.paths,
         scale_problem=scales.problem,
@@ -186,6 +196,7 @@ def _gathered(opened: Opened) -> tuple[tuple[Gathered, ...], str]:
 
 class _Scales(NamedTuple):
     counts: dict[str, int]
+    unread: int
     source: ScaleSource | None
     paths: tuple[str, ...]
     problem: str
@@ -194,19 +205,20 @@ class _Scales(NamedTuple):
 def _scales(opened: Opened, gathered: tuple[Gathered, ...]) -> _Scales:
     with_rank = [entry for entry in gathered if entry.rank]
     if not with_rank:
-        return _Scales({}, None, (), "")
+        return _Scales({}, 0, None, (), "")
     try:
         sources = scale_sources(opened, with_rank, None)
     except LoraConvertError as error:
-        return _Scales({}, None, (), error.what)
+        return _Scales({}, 0, None, (), error.what)
     resolved = [sources.resolve(entry.as_module) for entry in with_rank]
     used = {source for _, source in resolved}
-    counted = Counter(f"{scale.value:g}" for scale, _ in resolved)
+    counted = Counter(f"{scale.value:g}" for scale, _ in resolved if not isnan(scale.value))
+    unread = len(resolved) - counted.total()
     source = next(source for source in _CERTAINTY if source in used)
     configs = [*(sources.configs.values() if "config" in used else ())]
     configs += sources.payload.values() if "payload" in used else ()
     paths = tuple(config.path for config in configs)
-    return _Scales(dict(counted.most_common()), source, paths, "")
+    return _Scales(dict(counted.most_common()), unread, source, paths, "")
 
 
 def _dtypes(opened: Opened, gathered: tuple[Gathered, ...]) -> tuple[str, ...]:

@@ -181,7 +181,7 @@ def format_for_all(
 def _model_of(path: str, architecture: str | None, component: str | None) -> str | None:
     """The architecture of a source; None where it cannot be told, which converting it says."""
     try:
-        opened = open_adapter(path, architecture=architecture, component=component)
+        opened = open_adapter(path, architecture=architecture, component=component, from_afar=True)
     except LoraConvertError:
         return None
     with opened.checkpoint:

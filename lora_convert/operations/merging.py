@@ -15,6 +15,7 @@ from lora_convert.conversion.merge import keys_of_pipeline, merge
 from lora_convert.conversion.translate import translate
 from lora_convert.errors import BaseMismatchError, DestinationExistsError, OptionError
 from lora_convert.formats import COMPONENTS
+from lora_convert.operations.bases import model_at
 from lora_convert.operations.pieces import Options
 from lora_convert.operations.reading import (
     Reading,
@@ -192,6 +193,7 @@ def in_one_file(base: str | None, options: Options) -> str:
 
 def weights_at(into: str) -> WeightFiles:
     """The weights of one component, or of a checkpoint in one file: a file, or a folder of one."""
+    into = model_at(into)
     if os.path.isdir(into):
         ranked = ranked_weights(into)
         if not ranked or len(ranked[0]) != 1:
@@ -203,6 +205,7 @@ def weights_at(into: str) -> WeightFiles:
 
 def components_at(path: str) -> dict[str, WeightFiles]:
     """Files of weights by component; under an empty name where there is but one, whatever it holds."""
+    path = model_at(path)
     if not is_pipeline(path):
         return {"": weights_at(path)}
     parts = read_pipeline(path).components

@@ -7,13 +7,14 @@ from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from lora_convert.errors import DestinationExistsError, NotExpressibleError, OptionError
+from lora_convert.errors import DestinationExistsError, NotExpressibleError, OptionError, called
 from lora_convert.formats import FORMATS
 from lora_convert.operations import metadata_keys as keys
 from lora_convert.operations.model_spec import HASH, PREFIX, block, problems, thumbnail
 from lora_convert.operations.opening import open_adapter
 from lora_convert.storage.atomic import settle
 from lora_convert.storage.parents import made_folder
+from lora_convert.storage.places import is_hub
 from lora_convert.storage.relabelling import Relabelling, relabelling, write_relabelled
 
 if TYPE_CHECKING:
@@ -51,6 +52,9 @@ class MetadataPlan:
 
     def __init__(self, opened: Opened, output: str | None, edit: Edit) -> None:
         self.path = opened.checkpoint.files[0].path
+        if output is None and is_hub(called(self.path)):
+            why = f"{called(self.path)} is on the Hub, and its copy here is no file to be edited"
+            raise OptionError("output", None, why=why, hint=f"-o {os.path.basename(self.path)}")
         self.output = output or self.path
         self.before = dict(sorted(opened.checkpoint.header.metadata.items()))
         self.after = dict(sorted(edit.metadata.items()))
@@ -137,7 +141,7 @@ class MetadataPlan:
 def show_metadata(path: str | os.PathLike[str], *, architecture: str | None = None) -> Shown:
     """What a safetensors file says of itself, or the one that a folder or a run's address means."""
     with ExitStack() as closing:
-        opened = _opened(os.fspath(path), closing, architecture=architecture)
+        opened = _opened(os.fspath(path), closing, architecture=architecture, from_afar=True)
         found, metadata = opened.detection, opened.checkpoint.header.metadata
         name = None if found.ambiguous else found.architecture
         return Shown(
@@ -203,7 +207,7 @@ def plan_copy(
     What is right of the source's tensors alone does not come along: scales, hashes, where it came from.
     """
     with ExitStack() as closing:
-        given = _opened(os.fspath(source), closing).checkpoint.header.metadata
+        given = _opened(os.fspath(source), closing, from_afar=True).checkpoint.header.metadata
     chosen = {key: value for key, value in given.items() if not only or keys.named(key, only)}
     _check_named(only, given)
     left = sorted(chosen.keys() & (keys.OF_TENSORS - {keys.FORMAT}))
@@ -273,9 +277,11 @@ def _planned(
     raise AssertionError  # the stack swallows nothing
 
 
-def _opened(path: str, closing: ExitStack, *, architecture: str | None = None) -> Opened:
+def _opened(
+    path: str, closing: ExitStack, *, architecture: str | None = None, from_afar: bool = False
+) -> Opened:
     """A checkpoint that is one safetensors file, open until `closing` ends."""
-    opened = open_adapter(path, architecture=architecture)
+    opened = open_adapter(path, architecture=architecture, from_afar=from_afar)
     closing.callback(opened.checkpoint.close)
     checkpoint = opened.checkpoint
     if len(checkpoint.files) > 1:

@@ -23,11 +23,13 @@ from lora_convert.storage.compacted import exists
 from lora_convert.storage.distributed import check_not_distributed
 from lora_convert.storage.folders import (
     WeightFiles,
+    names_in,
     parts_of,
     ranked_weights,
     subfolders_with_weights,
     weight_files,
 )
+from lora_convert.storage.places import is_folder, is_hub
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -65,24 +67,31 @@ def open_adapter(
     architecture: str | None = None,
     component: str | None = None,
     own_name: Callable[[str], str] | None = None,
+    from_afar: bool = False,
 ) -> Opened:
-    """Open a file, the checkpoint that a folder holds, or that of a run's address (``RUN@500``).
+    """Open a file, the checkpoint that a folder holds, or that of an address: ``RUN@500``, ``hf://user/repo``.
 
     In a folder the best-named file that holds an adapter is taken; two of one rank are an
     AmbiguousCheckpointError. `own_name` gives the output's name for a stem: a file that is the output
-    of another is no source as long as there is another.
+    of another is no source as long as there is another. Of what is on the Hub the adapter is fetched;
+    `from_afar` reads its header alone, and scalars only where they lie near one another.
     """
     if architecture is not None and architecture not in ARCHITECTURES:
         raise OptionError("architecture", architecture, choices=tuple(ARCHITECTURES))
     if component is not None and component not in COMPONENTS:
         raise OptionError("component", component, choices=COMPONENTS)
-    if "@" in path and not exists(path):
+    afar = from_afar and is_hub(path)
+    if not afar and (is_hub(path) or ("@" in path and not exists(path))):
         from lora_convert.operations.addresses import resolved
 
         path = resolved(path)
-    if not exists(path):
+    if afar:
+        from lora_convert.operations.fetching import normal
+
+        path = normal(path)
+    elif not exists(path):
         raise CheckpointNotFoundError(path)
-    if os.path.isdir(path):
+    if is_folder(path):
         return _Folder(path, architecture, component).opened(own_name)
     checkpoint = Checkpoint(weight_files(path))
     return Opened(
@@ -179,10 +188,15 @@ class _Folder(NamedTuple):
 
 def _where(folder: str) -> str:
     """What to give instead of a folder without weights."""
+    if is_hub(folder):
+        from lora_convert.operations.fetching import weights_below
+
+        found = weights_below(folder)
+        return f"give a file, for example {found[0]}" if found else "give another repository"
     below = [
         inner
-        for name in sorted(os.listdir(folder))
-        if os.path.isdir(os.path.join(folder, name))
+        for name in sorted(names_in(folder))
+        if is_folder(os.path.join(folder, name))
         for inner in subfolders_with_weights(os.path.join(folder, name))
     ]
     if below:

@@ -8,7 +8,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lora_convert.errors import InputError
+from lora_convert.errors import InputError, called
 from lora_convert.operations.pieces import Given
 from lora_convert.operations.sharing import METADATA_NAME
 from lora_convert.storage.documents import read_document
@@ -51,7 +51,7 @@ def provenance(
     opened, detection = plan.opened, plan.opened.detection
     step = step_of(opened.checkpoint.path) if told.step is None else told.step
     source: dict[str, Any] = {
-        "path": os.path.abspath(opened.checkpoint.path),
+        "path": called(os.path.abspath(opened.checkpoint.path)),
         "sha256": _adapter_hash(opened),
     }
     base: dict[str, Any] = {
@@ -69,7 +69,7 @@ def provenance(
         base["files"] = {os.path.relpath(path, plan.base.path): hashes(path) for path in theirs}
     weights = [piece for piece in plan.pieces if piece.content.name.endswith(_WEIGHTS)]
     document = {
-        "display_name": display_name(opened.checkpoint.path, step),
+        "display_name": display_name(called(opened.checkpoint.path), step),
         "description": f"{plan.base.name} with {os.path.basename(source['path'])} merged into it",
         "step": step,
         "loss": told.loss,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lora_convert.operations.addresses import resolved, run_at, runs_of
 from lora_convert.operations.runs import runs_in
+from lora_convert.storage.places import is_hub
 
 if TYPE_CHECKING:
     from lora_convert.operations.runs import Run, RunCheckpoint
@@ -30,6 +31,8 @@ def publication_source(given: str) -> PublicationSource:
     and exists is a path. Errors are those of `resolved`.
     """
     path = resolved(given)
+    if is_hub(given):
+        return PublicationSource(given, path, None, None)
     if path == given and os.path.isdir(path):
         runs = runs_in(path)
         if len(runs) == 1:

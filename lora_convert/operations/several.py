@@ -23,6 +23,7 @@ from lora_convert.operations.opening import open_adapter
 from lora_convert.storage.compacted import exists
 from lora_convert.storage.distributed import check_not_distributed
 from lora_convert.storage.folders import parts_of, ranked_weights, subfolders_with_weights
+from lora_convert.storage.places import is_folder, is_hub
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -39,19 +40,19 @@ def sources_of(
 ) -> list[str]:
     """Paths of one checkpoint each: in place of a folder of several, its weight files by name.
 
-    In place of a run's address is the path that it names: outputs are called after that. A folder is
-    one checkpoint where `open_adapter` finds one in it. Files are opened one after another, and only
-    until that is known. What cannot be read stays: opening it says why.
+    In place of a run's address is the path that it names: outputs are called after that; addresses on
+    the Hub stay. A folder is one checkpoint where `open_adapter` finds one in it. Files are opened one
+    after another, and only until that is known. What cannot be read stays: opening it says why.
     """
     found: list[str] = []
     for path in map(_without_address, paths):
         look = _Look(path, architecture, component)
-        found += (os.path.isdir(path) and look.files(own_name)) or [path]
+        found += (is_folder(path) and look.files(own_name)) or [path]
     return found
 
 
 def _without_address(path: str) -> str:
-    if "@" not in path or exists(path):
+    if "@" not in path or is_hub(path) or exists(path):
         return path
     from lora_convert.operations.addresses import resolved
 
@@ -91,7 +92,9 @@ class _Look(NamedTuple):
 
     def _is_adapter(self, path: str) -> bool:
         try:
-            opened = open_adapter(path, architecture=self.architecture, component=self.component)
+            opened = open_adapter(
+                path, architecture=self.architecture, component=self.component, from_afar=True
+            )
         except LoraConvertError:
             return False
         with opened.checkpoint:

@@ -112,6 +112,7 @@ class Endpoint:
         *,
         cwd: Path | str | None = None,
         timeout: float = 60,
+        input: str | None = None,
         **how: Any,
     ) -> subprocess.CompletedProcess[str]:
         """Run Python."""
@@ -119,6 +120,7 @@ class Endpoint:
             [sys.executable, *arguments],
             env=self.environment(home, **how),
             cwd=cwd,
+            input=input,
             capture_output=True,
             text=True,
             timeout=timeout,
