@@ -29,6 +29,7 @@ from lora_convert.planning import LossKind
 from lora_convert.storage.identity import state_of
 from lora_convert.storage.trash import Trash
 from tests.docs.workbench import build
+from tests.hub.in_process import served
 
 EXITS = {
     errors.EXIT_DONE: "done, or unchanged: the output was already what it should be",
@@ -63,6 +64,7 @@ ATTRIBUTES = {
     "modules": "the modules",
     "pid": "number of the process, or empty",
     "host": "name of the machine, or empty",
+    "status": "the status of the Hub's answer; 0 where there was none",
 }
 
 
@@ -129,6 +131,24 @@ def _unreachable() -> AbstractContextManager[object]:
     """The Hub at a port of this machine that nothing listens to."""
     said = {"ENDPOINT": "http://127.0.0.1:9", "HF_HUB_OFFLINE": False}
     return mock.patch.multiple("huggingface_hub.constants", **said)
+
+
+@contextlib.contextmanager
+def _a_hub() -> Iterator[None]:
+    """A Hub with one repository."""
+    with tempfile.TemporaryDirectory() as home, served(home) as hub:
+        hub.repository("user/shoes").put(
+            "style.safetensors", Path("style.safetensors").read_bytes()
+        )
+        yield
+
+
+@contextlib.contextmanager
+def _no_token() -> Iterator[None]:
+    """The same, asked by nobody that it knows."""
+    with _a_hub(), mock.patch.dict(os.environ):
+        del os.environ["HF_TOKEN"]
+        yield
 
 
 def _without_dask() -> AbstractContextManager[object]:
@@ -233,7 +253,18 @@ CASES = {
         "lora-convert inspect style.safetensors --architecture sdx",
         "Take one of the values that the message lists.",
     ),
-    "HubError": Case(
+    "HubAccessError": Case(
+        "lora-convert inspect hf://you/shoes",
+        "Look at the spelling, or show who you are:"
+        " [Files on the Hub](../how-to/files-on-the-hub.md#private-and-gated).",
+        given=_no_token,
+    ),
+    "HubNotFoundError": Case(
+        "lora-convert inspect hf://user/shoes/stile.safetensors",
+        "Take the name that the message proposes; `hf://USER/REPOSITORY` alone is what is in it.",
+        given=_a_hub,
+    ),
+    "HubUnavailableError": Case(
         "lora-convert pipeline style.safetensors --base you/your-base -o pipeline",
         "Look at the spelling and at the network; for a repository that needs it, log in with"
         " `hf auth login`. Or [give a folder](../how-to/pipeline-from-a-checkpoint.md#what-the-base-is).",

@@ -45,6 +45,7 @@ MEANINGS = {
     "ranks": "rank to number of modules",
     "scales": "scale to number of modules",
     "scale_paths": "documents that scales came from",
+    "scales_not_read": "modules of a file on the Hub whose alphas lie so far apart that they were not read",
     "scale_source": "where scales come from, the least certain source of all modules",
     "scale_problem": "why scales could not be resolved; only where they could not",
     "dtypes": "of the adapter's factors",

@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 from tests.docs.pages import PAGES, blocks, normal, run
+from tests.docs.shelf import around
 from tests.docs.workbench import build
 
 
@@ -30,9 +31,12 @@ def main() -> None:
 def _refresh(path: Path, folder: str) -> None:
     page = path.read_text(encoding="utf-8")
     names: dict[str, object] = {}
-    printed = [
-        (block, run(block, names)) for block in blocks(page) if block.language in {"bash", "python"}
-    ]
+    with around(path, Path(folder)):
+        printed = [
+            (block, run(block, names))
+            for block in blocks(page)
+            if block.language in {"bash", "python"}
+        ]
     for block, output in reversed(printed):
         if block.output is not None:
             start, stop = block.span
