@@ -52,6 +52,7 @@ def header_hash(header: Header) -> str:
     """SHA-256 of names, dtypes, shapes and metadata; of no data, and not of where it lies."""
     import hashlib
 
-    tensors = sorted((name, one.dtype, one.shape) for name, one in header.tensors.items())
-    said = [tensors, sorted(header.metadata.items())]
-    return hashlib.sha256(json.dumps(said, separators=(",", ":")).encode()).hexdigest()
+    listed = sorted(header.tensors.items())  # names are unique
+    texts = [f"{len(name)}:{name} {one.dtype} {one.shape}\n" for name, one in listed]
+    texts += [f"{len(key)}:{key} {value}\0" for key, value in sorted(header.metadata.items())]
+    return hashlib.sha256("".join(texts).encode("utf-8", "backslashreplace")).hexdigest()

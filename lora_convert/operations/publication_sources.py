@@ -43,14 +43,22 @@ def publication_source(given: str) -> PublicationSource:
     if path != given:
         run: Run | None = run_at(given.rpartition("@")[0])
     else:
-        found = [*runs_of(path)]
+        found = [one for one in runs_of(path) if _is_of(path, one)] if os.path.exists(path) else []
         run = next((one for one in found if one.manifest), found[-1] if found else None)
     return PublicationSource(given, path, run, _checkpoint(run, path) if run else None)
 
 
+def _is_of(path: str, run: Run) -> bool:
+    """Whether a path is a checkpoint of a run, its result, or a part of them, and not just beside them."""
+    return _checkpoint(run, path) is not None or (
+        run.final is not None and _is_inside(path, run.final)
+    )
+
+
 def _checkpoint(run: Run, path: str) -> RunCheckpoint | None:
-    whole = os.path.join(os.path.realpath(path), "")
-    for one in run.checkpoints:
-        if whole.startswith(os.path.join(os.path.realpath(one.path), "")):
-            return one
-    return None
+    return next((one for one in run.checkpoints if _is_inside(path, one.path)), None)
+
+
+def _is_inside(path: str, whole: str) -> bool:
+    ends = (os.path.join(os.path.realpath(one), "") for one in (path, whole))
+    return next(ends).startswith(next(ends))

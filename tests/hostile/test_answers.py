@@ -32,6 +32,9 @@ def commands(source: str, out: str) -> Iterator[list[str]]:
         yield ["convert", "--to", "peft", "-o", f"{out}/p", *shown, "--dry-run", "--", source]
         yield ["convert", "--to", "kohya", "-o", f"{out}/k.safetensors", *shown, "--", source]
         yield ["verify", *shown, "--", source, source]
+        yield ["metadata", "show", *shown, "--", source]
+        yield ["metadata", "strip", "-o", f"{out}/m.safetensors", *shown, "--", source]
+    yield ["bundle", "-o", f"{out}/kit", "--", source]
     yield ["convert", "--to", "diffusers", "-o", f"{out}/d", "--losses", "refuse", "--", source]
 
 

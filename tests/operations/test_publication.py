@@ -97,6 +97,16 @@ def test_a_source_is_a_run_a_checkpoint_a_folder_or_a_file(run: Path) -> None:
         assert (found.checkpoint.step if found.checkpoint else None) == step
 
 
+def test_a_file_beside_checkpoints_is_not_of_their_run(tmp_path: Path) -> None:
+    peft_folder(tmp_path / "run/checkpoints/checkpoint-500")
+    save_file(kohya(), tmp_path / "run/red-hat.safetensors")
+    found = publication_source(str(tmp_path / "run/red-hat.safetensors"))
+    assert (found.run, found.checkpoint) == (None, None)
+    assert publication(found.path).title == "Red Hat"
+    absent = publication_source("hf://someone/shoes/red.safetensors@main")
+    assert (absent.path, absent.run) == (absent.given, None)
+
+
 def test_an_at_sign_in_a_name_is_no_address(tmp_path: Path) -> None:
     path = tmp_path / "me@home" / "shoes@500.safetensors"
     path.parent.mkdir()
