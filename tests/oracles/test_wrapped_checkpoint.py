@@ -13,6 +13,8 @@ from accelerate import Accelerator
 from safetensors.torch import load_file, save_file
 
 import lora_convert as lc
+from lora_convert.operations.metadata import plan_strip
+from lora_convert.operations.origins import PROVENANCE
 from tests.oracles.acting import adapted, added_by, farthest, loaded_by_diffusers
 from tests.oracles.tiny_models import models
 
@@ -89,16 +91,15 @@ def test_converted_it_acts_as_trained(
 
 
 def test_fixture_is_such_a_run(tmp_path: Path) -> None:
-    """What ships beside the tests converts from both of its files to the same bytes."""
+    """What ships beside the tests converts from both of its files to the same, but for which it was."""
     shutil.copytree(FIXTURE, tmp_path / "run")
-    outputs = [
-        Path(
-            lc.convert(
-                str(tmp_path / "run" / source), "diffusers", output=str(tmp_path / name)
-            ).output
-        ).read_bytes()
-        for source, name in (("checkpoints/checkpoint-1000", "a"), ("lora_weights", "b"))
-    ]
+    outputs = []
+    for source, name in (("checkpoints/checkpoint-1000", "a"), ("lora_weights", "b")):
+        given = str(tmp_path / "run" / source)
+        output = lc.convert(given, "diffusers", output=str(tmp_path / name)).output
+        with plan_strip(output, only=[PROVENANCE]) as plan:
+            assert plan.apply() == "written"
+        outputs.append(Path(output).read_bytes())
     assert outputs[0] == outputs[1]
 
 
