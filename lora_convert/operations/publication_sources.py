@@ -43,7 +43,7 @@ def publication_source(given: str) -> PublicationSource:
     if path != given:
         run: Run | None = run_at(given.rpartition("@")[0])
     else:
-        found = [one for one in runs_of(path) if _is_of(path, one)] if os.path.exists(path) else []
+        found = [one for one in runs_of(path) if _is_of(path, one)]
         run = next((one for one in found if one.manifest), found[-1] if found else None)
     return PublicationSource(given, path, run, _checkpoint(run, path) if run else None)
 

@@ -103,8 +103,6 @@ def test_a_file_beside_checkpoints_is_not_of_their_run(tmp_path: Path) -> None:
     found = publication_source(str(tmp_path / "run/red-hat.safetensors"))
     assert (found.run, found.checkpoint) == (None, None)
     assert publication(found.path).title == "Red Hat"
-    absent = publication_source("hf://someone/shoes/red.safetensors@main")
-    assert (absent.path, absent.run) == (absent.given, None)
 
 
 def test_an_at_sign_in_a_name_is_no_address(tmp_path: Path) -> None:
