@@ -12,7 +12,7 @@ from lora_convert.cli._output import Output, size
 from lora_convert.errors import EXIT_DONE
 
 if TYPE_CHECKING:
-    from lora_convert.operations.metadata import MetadataPlan
+    from lora_convert.operations.metadata_plan import MetadataPlan
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
