@@ -6,8 +6,8 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from lora_convert.operations.page_sections import plain, sections
 from lora_convert.operations.training_facts import sampling_steps
-from lora_convert.operations.usage_texts import usages
 from lora_convert.storage.png_texts import PARAMETERS, is_png, size_of, with_text
 
 if TYPE_CHECKING:
@@ -31,58 +31,10 @@ def readme(
     found: Publication, formats: Sequence[PublishedFormat], pictures: Sequence[Picture]
 ) -> str:
     """``README.md``: what it is, how to use it, under which terms, with which hashes."""
-    parts = [f"# {found.title}"]
-    parts += [f"![{one.preview.prompt or found.title}]({one.name})" for one in pictures[:1]]
-    if found.triggers:
-        parts.append("Trigger words: " + ", ".join(f"`{one}`" for one in found.triggers))
-    parts += [_facts(found), "## How to use it"]
-    parts += [f"### {one.title}\n\n{one.text}" for one in usages(found, formats)]
-    parts += ["## Files", _files(formats), "## Licence", _licence(found)]
-    if found.training:
-        rows = [f"| {name} | {value} |" for name, value in found.training.items()]
-        parts += ["## Training", "\n".join(["| | |", "| --- | --- |", *rows])]
-    return "\n\n".join(parts) + "\n"
-
-
-def _facts(found: Publication) -> str:
-    ranks = ", ".join(str(rank) for rank in list(found.ranks)[:3])
-    bases = ", ".join(
-        f"[{one.repository}](https://huggingface.co/{one.repository})" for one in found.bases
+    first = [f"![{plain(one.preview.prompt or found.title)}]({one.name})" for one in pictures[:1]]
+    return (
+        "\n\n".join([f"# {plain(found.title)}", *first, *sections(found, formats).values()]) + "\n"
     )
-    told = (
-        " (supposed: nothing in the file says so)"
-        if found.bases and found.bases[0].inferred
-        else ""
-    )
-    rows = (
-        ("base model", f"{bases}{told}" if bases else "not known"),
-        ("architecture", found.architecture or "not known"),
-        ("algorithm", ", ".join(found.algorithms)),
-        ("rank", ranks or "–"),
-        ("trained parts", ", ".join(found.components)),
-    )
-    return "\n".join(["| | |", "| --- | --- |", *(f"| {name} | {text} |" for name, text in rows)])
-
-
-def _files(formats: Sequence[PublishedFormat]) -> str:
-    rows = ["| file | format | works in | SHA-256 | AutoV2 |", "| --- | --- | --- | --- | --- |"]
-    for one in formats:
-        for file in one.files:
-            works = ", ".join(one.titles) if file == one.files[0] else ""
-            rows.append(
-                f"| `{file.name}` | {one.format} | {works} | `{file.sha256}` | {file.auto_v2} |"
-            )
-    return "\n".join(rows)
-
-
-def _licence(found: Publication) -> str:
-    licence = found.licence
-    if not licence.known:
-        return "Not known: ask who made it, and look at the terms of the base model."
-    name = licence.name or licence.id
-    shown = f"[{name}]({licence.link})" if licence.link else name
-    forbids = f" It forbids {', '.join(licence.forbids)}." if licence.forbids else ""
-    return f"{shown}, as the base model.{forbids}"
 
 
 def sums(files: Sequence[PublishedFile]) -> str:

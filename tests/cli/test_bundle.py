@@ -169,7 +169,7 @@ def test_pictures_of_ones_own_are_left_as_they_are(tmp_path: Path) -> None:
     assert found["style.preview.3.png"] == (tmp_path / "pictures/c.png").read_bytes()
     assert "style.txt" not in found
     assert "nothing names the base" in done.stderr
-    assert "supposed: nothing in the file says so" in found["README.md"].decode()
+    assert "inferred: nothing in its files says so" in found["README.md"].decode()
 
 
 def test_what_is_broken_is_not_bundled(tmp_path: Path) -> None:
