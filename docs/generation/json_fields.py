@@ -14,6 +14,7 @@ from generation import (
     metadata_fields,
     pipeline_fields,
     prune_fields,
+    push_fields,
 )
 from generation.markdown import check_same, page, table
 from generation.space_fields import space_section
@@ -135,6 +136,7 @@ def json_page() -> str:
         " and:\n\n" + _fields(deltas.extracted, delta_fields.EXTRACTED),
         "## diff\n\n" + _fields(deltas.diff, delta_fields.DIFF),
         bundle_fields.section(str(EXAMPLE.parents[2])),
+        push_fields.section(str(EXAMPLE.parents[2])),
         metadata_fields.sections(str(EXAMPLE)),
         "## verify\n\n" + _fields(compared),
         "## pipeline\n\n" + _fields(printed.pipeline, pipeline_fields.MEANINGS),

@@ -36,6 +36,7 @@ COMMANDS = {
         "bundle",
         "Make a folder to upload or hand on: files, previews, hashes, how to use them.",
     ),
+    "push": ("push", "Put a LoRA, or a pipeline, on the Hub, with a page that says how to use it."),
     "check": ("check", "Will it load in your application, and load right?"),
     "verify": ("verify", "Do two files, in any formats, act alike?"),
     "space": ("space", "Where the bytes of training runs are, and what would free them."),

@@ -202,7 +202,12 @@ def _repository(name: str) -> str:
             return ""
         said = index.get("_name_or_path") if isinstance(index, dict) else None
         name = said if isinstance(said, str) and not os.path.exists(said) else ""
-    return name if _REPOSITORY.fullmatch(name) and not name.startswith(".") else ""
+    return name if is_repository(name) else ""
+
+
+def is_repository(name: str) -> bool:
+    """Whether a name can be one of the Hub's."""
+    return bool(_REPOSITORY.fullmatch(name)) and not name.startswith(".")
 
 
 def _of_file(name: str) -> str:

@@ -16,7 +16,7 @@ from urllib.parse import quote, urljoin
 
 from lora_convert.errors import HubUnavailableError, call
 from lora_convert.storage.hub_address import HubAddress, parsed
-from lora_convert.storage.hub_errors import AnsweredError, hub_error
+from lora_convert.storage.hub_errors import AnsweredError, chain_of, hub_error
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -164,8 +164,7 @@ def fetched(where: HubAddress, names: Iterable[str]) -> str:
             path: str = hf_hub_download(where.repository, name, revision=where.revision)
             return path
 
-        with translated(address), _quietly():
-            path = _patiently(download, watched=True)
+        path = asked(address, download)
         folder = path[: -len(name) - 1]
         call(folder, where.root)
     return folder
@@ -212,6 +211,12 @@ def answer_to(
 
     with translated(address, listing=listing):
         return _patiently(ask)
+
+
+def asked(address: str, attempt: Callable[[], Value]) -> Value:
+    """What a call of the client gives; it fails with a HubError of `address`, and not at once."""
+    with translated(address), _quietly():
+        return _patiently(attempt, watched=True)
 
 
 @contextmanager
@@ -267,13 +272,16 @@ def _patiently(attempt: Callable[[], Value], *, watched: bool = False) -> Value:
 
 def _wait(error: Exception, usual: float | None) -> float | None:
     """Seconds to wait after an error; None where waiting does not help, or was of no help."""
-    if isinstance(error, AnsweredError):
-        status, after = error.response.status_code, error.response.headers.get("Retry-After", "")
+    causes = [*chain_of(error)]
+    answered = next((one for one in causes if isinstance(one, AnsweredError)), None)
+    if answered:
+        response = answered.response
+        status, after = response.status_code, response.headers.get("Retry-After", "")
         if status not in _FOR_A_WHILE or usual is None:
             return None
         return float(after) if after.isdigit() else usual
     lost = bool(_LOST) and time.monotonic() - _LOST[-1] < _LOST_FOR
-    if type(error).__name__ not in _CONNECTION or lost:
+    if lost or not any(type(one).__name__ in _CONNECTION for one in causes):
         return None
     if usual == _WAITS[-1]:
         _LOST.append(time.monotonic())

@@ -14,7 +14,7 @@ from lora_convert.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-_LOGIN = "set HF_TOKEN to a token that may read it, or run: hf auth login"
+_LOGIN = "set HF_TOKEN to a token that has the right, or run: hf auth login"
 
 
 class AnsweredError(Exception):
@@ -32,7 +32,7 @@ def hub_error(
 
     `nearest` gives files whose names are like that of the address.
     """
-    chain = [*_chain(error)]
+    chain = [*chain_of(error)]
     for one in chain:
         if isinstance(one, HubError):
             return one
@@ -124,6 +124,13 @@ def _answered(response: Any, address: str, nearest: Callable[[str], list[str]]) 
             why=f"too many requests; it asks to wait {after} s" if after else "too many requests",
             hint="wait, then run the command again" + ("" if _has_token() else f"; or {_LOGIN}"),
         )
+    if status < 500:
+        return HubAccessError(
+            f"{address}: the Hub does not take it ({status})",
+            status=status,
+            why="what it was asked is not what it expects",
+            hint="look at the options; pip install -U huggingface_hub, where the Hub has changed",
+        )
     return HubUnavailableError(
         f"{address}: the Hub answers with an error of its own ({status})",
         status=status,
@@ -132,7 +139,7 @@ def _answered(response: Any, address: str, nearest: Callable[[str], list[str]]) 
     )
 
 
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
+def chain_of(error: BaseException | None) -> Iterator[BaseException]:
     """An error and what led to it, the last first."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:

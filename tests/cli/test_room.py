@@ -16,7 +16,7 @@ from tests.hostile.answering import answer
 from tests.operations.test_space import TINY
 from tests.pipelines import WEIGHTS, component, tree, write_base, write_run, write_wrapped_run
 
-READING = {"inspect", "check", "verify", "diff", "runs", "formats", "space"}
+READING = {"inspect", "check", "verify", "diff", "runs", "formats", "space", "push"}
 MOVING = {"prune", "trash"}
 """Renaming takes no room."""
 

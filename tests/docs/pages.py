@@ -34,6 +34,8 @@ _INSTALL = re.compile(r"^pip install .+? && (?=lora-convert)")
 _EXIT = re.compile(r"\s+# exit (\d+).*$")
 _SHELL = re.compile(r"[|<>;$&*]|^(for|while|if|eval) ", re.MULTILINE)
 _SECONDS = re.compile(r"\b\d+\.\d\d? s\b")
+_HUB = re.compile(r"http://127\.0\.0\.1:\d+")
+_COMMIT = re.compile(r"commit/[0-9a-f]{40}")
 _ID = re.compile(r"\b\d{8}-\d{6}-[0-9a-f]{6}\b")
 _WORST = re.compile(r"(largest relative difference \S+) \([^)]*\)")
 _PLACED = re.compile(r"^files: .*$|; the disk takes [\d.]+ \w+|; [\d.]+ \w+ free$", re.MULTILINE)
@@ -147,6 +149,7 @@ def normal(printed: str, folder: str) -> str:
     """An output as pages show it: durations, ids, the scratch folder and trailing blanks made alike."""
     text = _SECONDS.sub("0.01 s", printed.replace(folder, HOME))
     text = _ID.sub("20261118-091500-3f9a0c", text)
+    text = _HUB.sub("https://huggingface.co", _COMMIT.sub("commit/2a5b1ce2", text))
     return "".join(f"{line.rstrip()}\n" for line in text.splitlines()).rstrip("\n") + "\n"
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.hub.in_process import served
 
-PAGES = ("files-on-the-hub.md",)
+PAGES = ("files-on-the-hub.md", "share-a-lora.md")
 
 
 @contextmanager

@@ -27,6 +27,7 @@ CASES = {
     "resize": [FIRST, "--rank", "2"],
     "scale": [SECOND, "--scale", "0.5"],
     "bake": [FIRST],
+    "push": [FIRST, "user/pushed", "--dry-run"],
     "select": [FIRST, "--modules", "*to_q"],
     "drop": [SECOND, "--modules", "*to_q"],
     "combine": [f"{FIRST}:0.5", SECOND],
