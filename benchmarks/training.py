@@ -99,6 +99,7 @@ def _turns_of_example(prepared: Prepared) -> Callable[[], None]:
     recipe: Recipe = loop.recipe
     recipe.load_encoders("vae", *recipe.text_parts, device=work.device, dtype=torch.float32)
     order = Order(tuple(frame.size for frame in work.frames), 1, 0)
+    optimizer = torch.optim.AdamW(loop.parameters, lr=1e-4)
     done = [0]
 
     def turn() -> None:
@@ -117,8 +118,8 @@ def _turns_of_example(prepared: Prepared) -> Callable[[], None]:
             loss = torch.nn.functional.mse_loss(predicted, noise)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(loop.parameters, 1.0)
-            loop.optimizer.step()
-            loop.optimizer.zero_grad()
+            optimizer.step()
+            optimizer.zero_grad()
         done[0] += _STEPS
 
     return turn

@@ -39,7 +39,7 @@ def optimizer_for(parameters: list[torch.nn.Parameter], settings: Settings) -> A
         ) from error
     if name == "adafactor":
         return torch.optim.Adafactor(parameters, lr=rate, weight_decay=decay)
-    return torch.optim.AdamW(parameters, lr=rate, weight_decay=decay)
+    return torch.optim.AdamW(parameters, lr=rate, weight_decay=decay, fused=True)
 
 
 def scheduler_for(optimizer: Any, settings: Settings) -> Any:
