@@ -50,6 +50,8 @@ def test_pushed_and_pushed_again(endpoint: Endpoint, shoes: str, tmp_path: Path)
         assert hashlib.sha256(files[name].data).hexdigest() in page(endpoint)
     assert len(endpoint.seen("commit")) == 1
     assert len(endpoint.seen("upload")) == 2
+    assert endpoint.seen("validate_yaml"), "the client asks before it uploads"
+    assert not [blob for blob in files.values() if endpoint.token.encode() in blob.data]
     assert json.loads(second.stdout)["status"] == "unchanged"
     assert len(endpoint.seen("commit")) == 1
     assert len(endpoint.seen("upload")) == 2
