@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import re
-import tempfile
 from typing import Any, NamedTuple
 
 _CHECKPOINT = re.compile(r"checkpoint-(\d+)")
@@ -65,13 +64,13 @@ class RunFolder(NamedTuple):
     def write(self, path: str, text: str) -> None:
         """Replace a document; it is the old or the new one whenever the power goes."""
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        descriptor, staged = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".")
+        folder, name = os.path.split(path)
+        staged = os.path.join(folder, f".{name}.new")  # what a killed run left is written over
         try:
-            with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
+            with open(staged, "w", encoding="utf-8", newline="\n") as file:
                 file.write(text)
                 file.flush()
                 os.fsync(file.fileno())
-            _as_the_umask_says(staged)
             os.replace(staged, path)
         except BaseException:
             with contextlib.suppress(OSError):
@@ -121,9 +120,3 @@ class RunFolder(NamedTuple):
         if os.path.exists(self.metrics):
             kept = [entry for entry in self.read_metrics() if entry["step"] <= step]
             self.write(self.metrics, "".join(json.dumps(entry) + "\n" for entry in kept))
-
-
-def _as_the_umask_says(path: str) -> None:
-    mask = os.umask(0)
-    os.umask(mask)
-    os.chmod(path, 0o666 & ~mask)

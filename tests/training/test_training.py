@@ -23,6 +23,8 @@ from lora_convert_train.run_folder import RunFolder
 from lora_convert_train.settings import Settings
 from lora_convert_train.training import Outcome, Watcher, read_items, train
 from tests.oracles.tiny_pipelines import PIPELINES
+from tests.storage.forking import calls_of, killed_at
+from tests.storage.kills import MOMENTS
 from tests.training.kill_campaign import Campaign
 from tests.training.learning import fallen
 from tests.training.reading import bits, metrics
@@ -342,6 +344,19 @@ def test_a_run_that_is_being_trained_is_left_alone(
         train(more, resume=True)
     other.communicate(b"\n")
     assert train(more, resume=True).step == 3
+
+
+def test_a_document_killed_at_any_call_is_whole_and_leaves_nothing(tmp_path: Path) -> None:
+    run = RunFolder(str(tmp_path / "run"))
+    run.update_manifest(step=0)
+    calls = calls_of(lambda: run.update_manifest(step=0))
+    for call in range(1, calls + 1):
+        for moment in MOMENTS:
+            run.update_manifest(step=0)
+            assert killed_at(lambda: run.update_manifest(step=1), call, moment)
+            assert run.read_manifest()["step"] in {0, 1}
+            run.update_manifest(step=2)
+            assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["run.json"]
 
 
 def test_memory_that_is_short_is_told_before_it_is_used(
