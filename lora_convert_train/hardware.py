@@ -54,7 +54,18 @@ def hardware_for(settings: Settings) -> Hardware:
     if precision == "fp16" and name == "cpu":
         precision = "no"
         notes.append("mixed precision fp16 → no: a CPU cannot train in fp16")
+    _check_quantized(settings.quantize, name, precision)
     return Hardware(torch.device(name), precision, tuple(notes))
+
+
+def _check_quantized(kind: str, device: str, precision: str) -> None:
+    """OptionError where a denoiser cannot be kept so (diffusers 0.42, quantizers/bitsandbytes)."""
+    if kind in ("nf4", "int8") and device != "cuda":
+        why = f"bitsandbytes quantises on CUDA alone, and this trains on {device}"
+        raise OptionError("quantize", kind, why=why, hint="--quantize fp8 --mixed-precision bf16")
+    if kind == "fp8" and precision == "no":
+        why = "what is kept in fp8 is computed in a wider type, which is to be another than float32"
+        raise OptionError("quantize", kind, why=why, hint="--mixed-precision bf16")
 
 
 def free_memory(device: torch.device) -> int | None:

@@ -11,8 +11,6 @@ if TYPE_CHECKING:
 
     from lora_convert_train.settings import Settings
 
-_PACKAGES = {"adamw8bit": "bitsandbytes", "prodigy": "prodigyopt", "schedulefree": "schedulefree"}
-
 
 def optimizer_for(parameters: list[torch.nn.Parameter], settings: Settings) -> Any:
     """An optimizer over parameters; LoraConvertError where its package is not installed."""
@@ -35,7 +33,7 @@ def optimizer_for(parameters: list[torch.nn.Parameter], settings: Settings) -> A
     except ImportError as error:
         raise LoraConvertError(
             f"--optimizer {name} needs a package that is not installed",
-            hint=f"pip install {_PACKAGES[name]}, or: --optimizer adamw",
+            hint='pip install "lora-convert[optimizers]", or: --optimizer adamw',
         ) from error
     if name == "adafactor":
         return torch.optim.Adafactor(parameters, lr=rate, weight_decay=decay)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from functools import partial
+from importlib.util import find_spec
 from math import lcm
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from lora_convert.errors import OptionError
 from lora_convert_train import state
 from lora_convert_train.adapters import add_adapter, targeted, text_targets
 from lora_convert_train.buckets import frames, too_small
@@ -119,6 +121,9 @@ def _denoiser(recipe: Recipe, hardware: Hardware) -> Any:
     if kind in ("nf4", "int8"):
         from diffusers import BitsAndBytesConfig
 
+        if find_spec("bitsandbytes") is None:
+            hint = 'pip install "lora-convert[optimizers]"'
+            raise OptionError("quantize", kind, why="bitsandbytes is not installed", hint=hint)
         options["quantization_config"] = (
             BitsAndBytesConfig(  # type: ignore[no-untyped-call]
                 load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype

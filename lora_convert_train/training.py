@@ -165,6 +165,7 @@ class _Training(NamedTuple):
 
     def _steps(self, first: int) -> int:
         last, every = self.settings.max_train_steps, self.settings.save_steps
+        self.prepared.loop.optimizer.train()
         self.watcher.begins(first, last)
         self._sampled(first)
         done = first
@@ -188,9 +189,20 @@ class _Training(NamedTuple):
             return
         sampler = Sampler(self.run, recipe.base, self.settings, self.prepared.hardware)
         try:
-            sampler.draw(self.prepared.trained.models, step)
+            with self._as_result():
+                sampler.draw(self.prepared.trained.models, step)
         except Exception as error:  # noqa: BLE001 - whatever a pipeline raises
             self.watcher.note(f"no samples at step {step}: {type(error).__name__}: {error}")
+
+    @contextmanager
+    def _as_result(self) -> Iterator[None]:
+        """Weights as they are to be used: an optimizer that averages them trains others (schedule-free)."""
+        optimizer = self.prepared.loop.optimizer
+        optimizer.eval()
+        try:
+            yield
+        finally:
+            optimizer.train()
 
     def _stops(self) -> bool:
         """Whether any process was asked to stop: all save the same step."""
@@ -224,9 +236,9 @@ class _Training(NamedTuple):
     def _save(self, step: Step) -> None:
         if self.is_main:
             self.run.settle_metrics()
-            state.save(
-                self.run, self.prepared.trained, step.step, step.epoch, self.prepared.identity
-            )
+            trained, ident = self.prepared.trained, self.prepared.identity
+            with self._as_result():
+                state.save(self.run, trained, step.step, step.epoch, ident)
             state.rotate(self.run, self.settings.keep_checkpoints)
             self.run.update_manifest(step=step.step, checkpoints=manifest.checkpoints(self.run))
         self.prepared.loop.accelerator.wait_for_everyone()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import subprocess
@@ -15,9 +16,11 @@ import torch
 from safetensors.torch import load_file
 
 import lora_convert as lc
+from lora_convert.errors import OptionError
 from lora_convert_train import planning
 from lora_convert_train.base import open_base
 from lora_convert_train.errors import BaseModelError, ResumeError, TrainingError
+from lora_convert_train.loop import Step
 from lora_convert_train.planning import plan_training
 from lora_convert_train.run_folder import RunFolder
 from lora_convert_train.settings import Settings
@@ -29,6 +32,7 @@ from tests.training.kill_campaign import Campaign
 from tests.training.learning import fallen
 from tests.training.reading import bits, metrics
 
+WEIGHTS = "adapter_model.safetensors"
 ARCHITECTURES = ("sd1", "sdxl", "flux")
 
 STOPPING = """
@@ -346,6 +350,38 @@ def test_a_run_that_is_being_trained_is_left_alone(
     assert train(more, resume=True).step == 3
 
 
+@pytest.mark.parametrize(
+    ("optimizer", "package"),
+    [
+        ("adafactor", "torch"),
+        ("prodigy", "prodigyopt"),
+        ("schedulefree", "schedulefree"),
+        ("adamw8bit", "bitsandbytes"),
+    ],
+)
+def test_other_optimizers_learn_and_go_on_bit_for_bit(
+    optimizer: str, package: str, base: Callable[[str], Path], photos: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip(package)
+
+    class Breaks(Watcher):
+        def stepped(self, step: Step) -> None:
+            if step.step == 5:
+                raise KeyboardInterrupt
+
+    asked = {"optimizer": optimizer, "max_train_steps": 6, "save_steps": 2, "lr_warmup_steps": 0}
+    train(settings(base("sd1"), photos, tmp_path / "whole", **asked))
+    parts = settings(base("sd1"), photos, tmp_path / "parts", **asked)
+    with pytest.raises(KeyboardInterrupt):
+        train(parts, watcher=Breaks())
+    assert train(parts, resume=True).step == 6
+    assert bits(tmp_path / "parts", 6) == bits(tmp_path / "whole", 6)
+    assert metrics(tmp_path / "parts") == metrics(tmp_path / "whole")
+    folder = tmp_path / "whole/checkpoints"
+    first, last = (load_file(folder / f"checkpoint-{n}/{WEIGHTS}") for n in (2, 6))
+    assert any(not torch.equal(first[name], last[name]) for name in first)
+
+
 def test_a_document_killed_at_any_call_is_whole_and_leaves_nothing(tmp_path: Path) -> None:
     run = RunFolder(str(tmp_path / "run"))
     run.update_manifest(step=0)
@@ -375,6 +411,23 @@ def test_memory_that_is_short_is_told_before_it_is_used(
     train(asked, watcher=Listens())
     (note,) = (note for note in told if "are needed" in note)
     assert "--quantize nf4" in note
-    smaller = settings(base("sd1"), photos, tmp_path / "run", quantize="nf4")
+    smaller = settings(
+        base("sd1"), photos, tmp_path / "run", quantize="fp8", mixed_precision="bf16"
+    )
     halves = plan_training(smaller, read_items(smaller), open_base(str(base("sd1"))))
-    assert halves.weights * 8 == plan.weights
+    assert halves.weights * 4 == plan.weights
+
+
+def test_a_base_kept_in_eight_bits_is_trained_on(
+    base: Callable[[str], Path], photos: Path, tmp_path: Path
+) -> None:
+    asked = settings(base("sd1"), photos, tmp_path / "run", max_train_steps=4, save_steps=2)
+    for kind in ("nf4", "int8"):
+        with pytest.raises(OptionError, match="CUDA"):
+            train(dataclasses.replace(asked, quantize=kind))
+    with pytest.raises(OptionError, match="--mixed-precision bf16"):
+        train(dataclasses.replace(asked, quantize="fp8"))
+    outcome = train(dataclasses.replace(asked, quantize="fp8", mixed_precision="bf16"))
+    first, last = (load_file(f"{outcome.run.checkpoint(n)}/{WEIGHTS}") for n in (2, 4))
+    assert any(not torch.equal(first[name], last[name]) for name in first)
+    assert {one.dtype for one in last.values()} == {torch.float32}
