@@ -139,6 +139,9 @@ def plan_push(source: str, repository: str, folder: str, asked: Asked = Asked())
     NotExpressibleError where the adapter is broken, or the licence of its base forbids what is asked.
     """
     where = _address(repository, asked.revision)
+    for name in asked.formats:
+        if name not in written():
+            raise OptionError("formats", name, choices=tuple(written()))
     extra = tuple(file for path in asked.folders for file in _folder(path))
     message = asked.message or f"Push {os.path.basename(os.path.abspath(source))}"
     if is_pipeline(source):
@@ -155,12 +158,15 @@ def _address(repository: str, revision: str) -> HubAddress:
     from huggingface_hub.errors import HFValidationError
     from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
-    name = repository.removeprefix(HUB)
+    name, hint = repository.removeprefix(HUB), "for example: me/my-lora"
+    if not is_repository(name):
+        why = "a repository has a user or organisation, a slash and a name"
+        raise OptionError("repo_id", repository, why=why, hint=hint)
     try:
         validate_repo_id(name)
     except HFValidationError as error:
         why = str(error).splitlines()[0]
-        raise OptionError("repo_id", repository, why=why, hint="for example: me/my-lora") from None
+        raise OptionError("repo_id", repository, why=why, hint=hint) from None
     return HubAddress(name, revision, "")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from lora_convert.errors import LoraConvertError
+from lora_convert.errors import LoraConvertError, MissingExtraError
 from lora_convert_train import __version__
 
 COMMANDS = {
@@ -49,6 +49,10 @@ class _Commands(click.Group):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
 
+_PACKAGES = ("PIL", "accelerate", "diffusers", "peft", "torch", "transformers")
+"""Of the extra ``train``."""
+
+
 @click.group(cls=_Commands, context_settings=_SETTINGS)
 @click.version_option(__version__, prog_name="lora-convert-train")
 def app() -> None:
@@ -60,9 +64,17 @@ def main(arguments: list[str] | None = None) -> Any:
     try:
         app.main(args=arguments, prog_name="lora-convert-train", standalone_mode=True)
     except LoraConvertError as error:
-        lines = error.lines
-        click.echo("\n".join((f"error: {lines[0]}", *lines[1:])), err=True)
-        sys.exit(error.exit_code)
+        _fail(error)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in _PACKAGES:
+            raise
+        _fail(MissingExtraError("lora-convert-train", "train"))
     except KeyboardInterrupt:
         click.echo("interrupted", err=True)
         sys.exit(130)
+
+
+def _fail(error: LoraConvertError) -> None:
+    lines = error.lines
+    click.echo("\n".join((f"error: {lines[0]}", *lines[1:])), err=True)
+    sys.exit(error.exit_code)

@@ -163,9 +163,14 @@ def test_refusals_say_one_thing(
 
 
 def test_names_that_no_repository_has(endpoint: Endpoint, shoes: str, tmp_path: Path) -> None:
-    done = push(endpoint, tmp_path / "home", shoes, "my/own/shoes")
+    names = ("my/own/shoes", "shoes", "me/-shoes", "me/sho--es")
+    lines = [["push", shoes, name] for name in names]
+    for done in commands(endpoint, tmp_path / "home", lines):
+        assert done.exit_code == 2
+        assert "me/my-lora" in done.stderr
+    done = push(endpoint, tmp_path / "home", shoes, "user/shoes", "--formats", "kohya,comfy")
     assert done.exit_code == 2
-    assert "me/my-lora" in done.stderr
+    assert "formats: 'comfy'" in done.stderr and "comfyui" in done.stderr
     assert not endpoint.requests
 
 

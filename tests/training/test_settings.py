@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -111,3 +113,14 @@ def test_every_command_has_help() -> None:
         done = CliRunner().invoke(app, [command, "--help"])
         assert done.exit_code == 0, done.exception
     assert dataclasses.is_dataclass(read_settings.__globals__["Settings"])
+
+
+def test_packages_that_are_missing_are_told(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.modules['diffusers'] = None; from lora_convert_train.cli import main;"
+        f" main(['train', '--train-data-dir', {str(tmp_path)!r}])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: lora-convert-train needs packages")
+    assert 'pip install "lora-convert[train]"' in done.stderr
