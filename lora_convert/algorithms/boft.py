@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lora_convert.algorithms._changing import change, folded, parts, scaled
+from lora_convert.algorithms._changing import change, fitted, folded, parts, scaled
 from lora_convert.algorithms._rows import check_floats, is_whole
 from lora_convert.algorithms.oft import check_rescale, turned_rows
 from lora_convert.errors import NotExpressibleError, ShapeError
@@ -18,7 +18,7 @@ from lora_convert.tensors.turning import Rotation
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from lora_convert.algorithms._contract import Factors, Holder, Part
+    from lora_convert.algorithms._contract import Factors, Part
     from lora_convert.facts import Facts
     from lora_convert.tensors.expr import Expr, Shape
 
@@ -43,11 +43,6 @@ def shape(tensors: Mapping[str, Expr]) -> Shape:
 def canonical(module: str, factors: Factors) -> Factors:
     """As they are."""
     check(module, factors.tensors)
-    return factors
-
-
-def fitted(module: str, factors: Factors, holder: Holder) -> Factors:
-    """As they are."""
     return factors
 
 
@@ -85,16 +80,5 @@ def merged(
     return turned_rows(module, base, factors.tensors, turn, height)
 
 
-__all__ = [
-    "canonical",
-    "change",
-    "check",
-    "fitted",
-    "folded",
-    "merged",
-    "parts",
-    "scaled",
-    "shape",
-    "stack_rows",
-    "take_rows",
-]
+__all__ = ["change", "fitted", "folded", "parts", "scaled"]
+"""Verbs that are the shared ones."""

@@ -96,16 +96,5 @@ def merged(
     return {"weight": cast(Gained(result, gains), weight.dtype)}
 
 
-__all__ = [
-    "canonical",
-    "change",
-    "check",
-    "fitted",
-    "folded",
-    "merged",
-    "parts",
-    "scaled",
-    "shape",
-    "stack_rows",
-    "take_rows",
-]
+__all__ = ["change", "folded", "parts", "scaled"]
+"""Verbs that are the shared ones."""

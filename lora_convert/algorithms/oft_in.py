@@ -13,7 +13,7 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from lora_convert.algorithms import _adding
-from lora_convert.algorithms._changing import change, folded, parts, scaled
+from lora_convert.algorithms._changing import change, fitted, folded, parts, scaled
 from lora_convert.algorithms._columns import check_columns, shared
 from lora_convert.algorithms._rows import check_floats, check_matrices
 from lora_convert.errors import ShapeError
@@ -23,7 +23,7 @@ from lora_convert.tensors.turning import Rotation, Turned, block_size
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from lora_convert.algorithms._contract import Factors, Holder, Part
+    from lora_convert.algorithms._contract import Factors, Part
     from lora_convert.facts import Facts
     from lora_convert.tensors.expr import Expr, Shape
 
@@ -46,11 +46,6 @@ def shape(tensors: Mapping[str, Expr]) -> Shape:
 def canonical(module: str, factors: Factors) -> Factors:
     """As they are."""
     check(module, factors.tensors)
-    return factors
-
-
-def fitted(module: str, factors: Factors, holder: Holder) -> Factors:
-    """As they are."""
     return factors
 
 
@@ -84,16 +79,5 @@ def merged(
     }
 
 
-__all__ = [
-    "canonical",
-    "change",
-    "check",
-    "fitted",
-    "folded",
-    "merged",
-    "parts",
-    "scaled",
-    "shape",
-    "stack_rows",
-    "take_rows",
-]
+__all__ = ["change", "fitted", "folded", "parts", "scaled"]
+"""Verbs that are the shared ones."""

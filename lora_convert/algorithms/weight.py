@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lora_convert.algorithms import _adding
-from lora_convert.algorithms._changing import change, folded, parts, scaled
+from lora_convert.algorithms._changing import change, fitted, folded, parts, scaled
 from lora_convert.algorithms._rows import check_floats, stack_in_common, taken
 from lora_convert.errors import NotExpressibleError, ShapeError
 from lora_convert.tensors.arithmetic import Sum
@@ -14,7 +14,7 @@ from lora_convert.tensors.build import cast, times
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from lora_convert.algorithms._contract import Factors, Holder, Part
+    from lora_convert.algorithms._contract import Factors, Part
     from lora_convert.facts import Facts
     from lora_convert.tensors.expr import Expr, Shape
 
@@ -34,11 +34,6 @@ def shape(tensors: Mapping[str, Expr]) -> Shape:
 def canonical(module: str, factors: Factors) -> Factors:
     """As they are."""
     check(module, factors.tensors)
-    return factors
-
-
-def fitted(module: str, factors: Factors, holder: Holder) -> Factors:
-    """As they are."""
     return factors
 
 
@@ -76,16 +71,5 @@ def merged(
     return {"weight": cast(total, weight.dtype)}
 
 
-__all__ = [
-    "canonical",
-    "change",
-    "check",
-    "fitted",
-    "folded",
-    "merged",
-    "parts",
-    "scaled",
-    "shape",
-    "stack_rows",
-    "take_rows",
-]
+__all__ = ["change", "fitted", "folded", "parts", "scaled"]
+"""Verbs that are the shared ones."""
