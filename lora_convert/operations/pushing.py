@@ -26,10 +26,10 @@ _IMAGES = "images"
 _HIDDEN = "."
 _PLACES = {
     "diffusers": "pytorch_lora_weights.safetensors",
+    "kohya": "{}.safetensors",
     "peft": "peft",
-    "comfyui": "comfyui/{}.safetensors",
 }
-"""Where a format's file or folder lies in the repository; another's at the top, by the adapter's name."""
+"""Where a format's file or folder lies in the repository; another's file is in a folder of its own."""
 
 
 class Pushed(NamedTuple):
@@ -216,43 +216,52 @@ def _usual(found: Publication) -> Iterator[str]:
 
 
 def _place(name: str, found: Publication) -> str:
-    return _PLACES.get(name, "{}.safetensors").format(found.name)
+    return _PLACES.get(name, f"{name}/{{}}.safetensors").format(found.name)
 
 
 def _pipeline(
     source: str, where: HubAddress, folder: str, asked: Asked
 ) -> tuple[Card, list[PushFile], tuple[str, ...]]:
     """A pipeline as it is; it says itself what it was made of, where it was made here."""
-    made = read_provenance(source)
-    said = made.get("base", {}).get("name") if isinstance(made.get("base"), dict) else None
-    bases = asked.base_models or ((said,) if isinstance(said, str) and is_repository(said) else ())
-    licence = (
-        Licence(asked.licence) if asked.licence else licence_of(bases[0]) if bases else UNKNOWN
-    )
+    for name, value in (
+        ("formats", asked.formats),
+        ("images", asked.images),
+        ("instance-prompt", asked.instance_prompt),
+    ):
+        if value:
+            why = "a pipeline is pushed as it is"
+            raise OptionError(name, value, why=why, hint="push the LoRA that is merged into it")
+    made = _without_paths(read_provenance(source))
+    said = made["base"].get("name", "") if made else ""
+    bases = asked.base_models or ((said,) if is_repository(said) else ())
+    terms = licence_of(bases[0]) if bases else UNKNOWN
+    licence = Licence(asked.licence) if asked.licence else terms
     warnings = () if bases else ("nothing names the base (--base-model)",)
-    title = made.get("display_name") or os.path.basename(os.path.abspath(source))
-    card = pipeline_card(
-        str(title), str(made.get("description") or ""), bases, licence, where.repository
-    )
+    title = str(made.get("display_name") or os.path.basename(os.path.abspath(source)))
+    about = str(made.get("description") or "")
+    card = pipeline_card(title, about, bases, licence, where.repository)
     files = [file for file in _inside(source, "") if file.name != METADATA_NAME]
     if made:
-        files.append(_without_paths(made, os.path.join(folder, METADATA_NAME)))
+        path = os.path.join(folder, METADATA_NAME)
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump(made, file, indent=2)
+        files.append(_file(METADATA_NAME, path))
     return card, files, warnings
 
 
-def _without_paths(document: Mapping[str, Any], path: str) -> PushFile:
-    """What a pipeline was made of, without where that lies on this machine."""
-    kept = dict(document)
-    for name in ("source", "base"):
-        if isinstance(part := kept.get(name), dict):
-            own = {key: value for key, value in part.items() if key != "path"}
-            called = own.get("name")
-            if isinstance(called, str) and not is_repository(called):
-                own["name"] = os.path.basename(os.path.abspath(called))
-            kept[name] = own
-    with open(path, "w", encoding="utf-8") as file:
-        json.dump(kept, file, indent=2)
-    return _file(METADATA_NAME, path)
+def _without_paths(document: Mapping[str, Any]) -> dict[str, Any]:
+    """What a pipeline was made of, without where that lies on this machine; nothing where it is not known."""
+    source, base = document.get("source"), document.get("base")
+    if not isinstance(source, dict) or not isinstance(base, dict):
+        return {}
+    called = str(base.get("name") or "")
+    name = called if is_repository(called) else os.path.basename(os.path.abspath(called))
+    return {
+        **document,
+        "description": str(document.get("description") or "").replace(called, name),
+        "source": {key: value for key, value in source.items() if key != "path"},
+        "base": {**{key: value for key, value in base.items() if key != "path"}, "name": name},
+    }
 
 
 def _folder(path: str) -> Iterator[PushFile]:

@@ -20,6 +20,7 @@ from tests.hub.session import Done, commands
 from tests.operations.test_cards import lora
 from tests.pipelines import write_base
 
+SD15 = "stable-diffusion-v1-5/stable-diffusion-v1-5"
 FILES = {"README.md", "pytorch_lora_weights.safetensors", "shoes.safetensors"}
 
 
@@ -59,7 +60,7 @@ def test_pushed_and_pushed_again(endpoint: Endpoint, shoes: str, tmp_path: Path)
 
 def test_what_is_pushed_acts_as_the_source(endpoint: Endpoint, shoes: str, tmp_path: Path) -> None:
     """Every format, and Diffusers' reader of the whole folder."""
-    formats = "diffusers,kohya,comfyui,peft"
+    formats = "diffusers,kohya,comfyui,peft,lycoris"
     done = push(endpoint, tmp_path / "home", shoes, "user/shoes", "--formats", formats)
     assert done.exit_code == 0, done.said
     folder = tmp_path / "pulled"
@@ -67,7 +68,14 @@ def test_what_is_pushed_acts_as_the_source(endpoint: Endpoint, shoes: str, tmp_p
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(blob.data)
-    for place in ("pytorch_lora_weights.safetensors", "shoes.safetensors", "comfyui", "peft"):
+    places = (
+        "pytorch_lora_weights.safetensors",
+        "shoes.safetensors",
+        "comfyui",
+        "peft",
+        "lycoris",
+    )
+    for place in places:
         assert lc.verify(shoes, folder / place).equal, place
     from diffusers import StableDiffusionPipeline
 
@@ -239,16 +247,23 @@ def test_a_whole_pipeline_and_other_folders(endpoint: Endpoint, tmp_path: Path) 
     pipeline = write_base(tmp_path / "made")
     said = {
         "display_name": "Shoes 500",
+        "description": f"{tmp_path}/sd15 with checkpoint-500 merged into it",
         "source": {"path": str(tmp_path / "run"), "sha256": "ab"},
-        "base": {"name": "stable-diffusion-v1-5/stable-diffusion-v1-5", "path": "/models/sd"},
+        "base": {"name": f"{tmp_path}/sd15", "path": f"{tmp_path}/sd15"},
     }
     (pipeline / "checkpoint_metadata.json").write_text(json.dumps(said))
     (pipeline / ".hidden").write_text("x")
     more = tmp_path / "notes"
     more.mkdir()
     (more / "log.txt").write_text("log")
-    done = push(endpoint, tmp_path / "home", pipeline, "user/made", "--also-folder", more)
+    line = ["push", pipeline, "user/made", "--also-folder", more]
+    done, other = commands(
+        endpoint,
+        tmp_path / "home",
+        [[*line, "--base-model", SD15], [*line, "--formats", "kohya"]],
+    )
     assert done.exit_code == 0, done.said
+    assert other.exit_code == 2 and "pushed as it is" in other.stderr
     files = endpoint.files("user/made")
     there = {
         str(path.relative_to(pipeline)): path.read_bytes()
@@ -261,5 +276,7 @@ def test_a_whole_pipeline_and_other_folders(endpoint: Endpoint, tmp_path: Path) 
     document = json.loads(files["checkpoint_metadata.json"].data)
     assert document["source"] == {"sha256": "ab"}
     assert not [blob for blob in files.values() if str(tmp_path).encode() in blob.data]
-    assert "base_model: stable-diffusion-v1-5/stable-diffusion-v1-5" in page(endpoint, "user/made")
+    assert document["base"] == {"name": "sd15"}
+    assert f"base_model: {SD15}" in page(endpoint, "user/made")
     assert "# Shoes 500" in page(endpoint, "user/made")
+    assert "sd15 with checkpoint-500 merged into it" in page(endpoint, "user/made")
