@@ -58,16 +58,42 @@ def test_pushed_and_pushed_again(endpoint: Endpoint, shoes: str, tmp_path: Path)
     assert len(endpoint.seen("upload")) == 2
 
 
+def pulled(hub: Endpoint, name: str, folder: Path) -> Path:
+    """A repository's files, as they are for whoever downloads them."""
+    for place, blob in hub.files(name).items():
+        path = folder / place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(blob.data)
+    return folder
+
+
+def test_diffusers_draws_with_what_is_pulled(endpoint: Endpoint, tmp_path: Path) -> None:
+    """The folder as it is, by its name alone: every weight of the adapter is the one that was pushed."""
+    from diffusers import StableDiffusionPipeline
+    from peft import LoraConfig, get_peft_model_state_dict
+
+    from tests.oracles.tiny_pipelines import save_pipeline
+
+    base = save_pipeline("sd1", tmp_path / "base")
+    one, other = (StableDiffusionPipeline.from_pretrained(base) for _ in range(2))
+    one.unet.add_adapter(LoraConfig(r=2, target_modules=["to_q", "to_k"], init_lora_weights=False))
+    weights = get_peft_model_state_dict(one.unet)
+    one.save_lora_weights(tmp_path / "made", unet_lora_layers=weights)
+    file = tmp_path / "made/pytorch_lora_weights.safetensors"
+    done = push(endpoint, tmp_path / "home", file, "user/made", "--architecture", "sd1")
+    assert done.exit_code == 0, done.said
+    other.load_lora_weights(str(pulled(endpoint, "user/made", tmp_path / "pulled")))
+    found = get_peft_model_state_dict(other.unet, adapter_name="default_0")
+    assert found.keys() == weights.keys()
+    assert all(bool((found[key] == weights[key]).all()) for key in weights)
+
+
 def test_what_is_pushed_acts_as_the_source(endpoint: Endpoint, shoes: str, tmp_path: Path) -> None:
-    """Every format, and Diffusers' reader of the whole folder."""
+    """In every format."""
     formats = "diffusers,kohya,comfyui,peft,lycoris"
     done = push(endpoint, tmp_path / "home", shoes, "user/shoes", "--formats", formats)
     assert done.exit_code == 0, done.said
-    folder = tmp_path / "pulled"
-    for name, blob in endpoint.files("user/shoes").items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(blob.data)
+    folder = pulled(endpoint, "user/shoes", tmp_path / "pulled")
     places = (
         "pytorch_lora_weights.safetensors",
         "shoes.safetensors",
@@ -77,10 +103,6 @@ def test_what_is_pushed_acts_as_the_source(endpoint: Endpoint, shoes: str, tmp_p
     )
     for place in places:
         assert lc.verify(shoes, folder / place).equal, place
-    from diffusers import StableDiffusionPipeline
-
-    weights = StableDiffusionPipeline.lora_state_dict(str(folder))[0]
-    assert weights.keys() == load_file(folder / "pytorch_lora_weights.safetensors").keys()
 
 
 def test_the_hub_takes_the_header(endpoint: Endpoint, shoes: str, tmp_path: Path) -> None:
