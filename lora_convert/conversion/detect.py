@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from lora_convert.architectures import AUTHORS, find
 from lora_convert.conversion.census import Candidate, Count, counts_of, groups_of
 from lora_convert.conversion.recipes import Reading, Shown
-from lora_convert.conversion.signs import evidence, names_itself
+from lora_convert.conversion.signs import Evidence, evidence, names_itself
 from lora_convert.conversion.spelling import BASE, UNKNOWN_COMPONENT, Spelling
 from lora_convert.formats import known_as
 
@@ -74,12 +74,21 @@ class _Rival(NamedTuple):
     of: Count
     read: int
     """Keys of an adapter."""
-    weight: tuple[int, ...]
-    """How many keys it reads, whether the metadata say so, and then how well the shapes agree with it."""
+    said: bool
+    """Whether the metadata say so."""
+    agreed: Evidence
+    """How well the shapes agree with it."""
+    usual: bool
+    """Whether these are the names that its own trainers write."""
     named: bool
     """Whether the header says so, or shows its own names, or signs of it."""
     names: list[Name]
     """Of the modules present."""
+
+    @property
+    def weight(self) -> tuple[int, ...]:
+        """What rivals are compared by, the weightiest first."""
+        return (self.read, self.said, *self.agreed, self.usual)
 
     @property
     def maps(self) -> set[tuple[str, str, tuple[str, ...]]]:
@@ -227,7 +236,9 @@ def _rival(count: Count, header: Header, component: str | None) -> _Rival:
     return _Rival(
         count,
         read,
-        (read, said, *agreed, _is_usual(count, names)),
+        said,
+        agreed,
+        _is_usual(count, names),
         said or names_itself(bound.architecture, shown, agreed),
         names,
     )
@@ -288,9 +299,14 @@ def _candidates(counts: list[Count]) -> tuple[Candidate, ...]:
 
 
 def _as_good(best: _Rival, rivals: list[_Rival]) -> Iterator[str]:
-    """Architectures as good as the best, signs included, with other maps for the modules present."""
-    for rival in rivals:
+    """Architectures as good as the best, signs included, with other maps for the modules present.
+
+    Where no sign says anything, those too that nothing names: their names are as much theirs.
+    """
+    silent = best.agreed[:2] == (0, 0) and not best.said
+    others = (rival for rival in rivals if rival is not best and (rival.named or silent))
+    for rival in others:
         bound = rival.of.spelling
-        alike = rival.named and bound.format == best.of.spelling.format
-        if alike and rival.weight == best.weight and bound.name and rival.maps != best.maps:
+        alike = bound.format == best.of.spelling.format and rival.weight >= best.weight
+        if alike and bound.name and rival.maps != best.maps:
             yield bound.name

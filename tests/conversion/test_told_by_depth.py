@@ -28,3 +28,11 @@ def test_a_whole_lokr_of_flux_is_no_hunyuan_video() -> None:
 
 def test_of_one_block_it_may_be_either() -> None:
     assert detected({"double_blocks.{}.img_attn.qkv": 1, "single_blocks.{}.linear1": 1}).ambiguous
+
+
+def test_names_that_several_models_have_are_no_single_ones() -> None:
+    """A LoKr tells no widths, and a few blocks no depth: FramePack's have the names of FLUX.1's."""
+    found = detected({"single_transformer_blocks.{}.attn.to_q": 3})
+    assert found.architecture == "flux"
+    assert "framepack" in found.rivals
+    assert not detected({"single_transformer_blocks.{}.attn.to_q": 38}).ambiguous
