@@ -5,14 +5,14 @@ from __future__ import annotations
 from tempfile import TemporaryDirectory
 
 from generation.markdown import check_same, field_table
-from lora_convert.operations.pushing import Pushed, PushFile, plan_push
+from lora_convert.operations.pushing import Pushed, plan_push
 
 PLANNED = {
     "repository": "where it goes",
     "revision": "the branch",
     "private": "whether the repository is private, if it is made now",
     "card": "the text of the page; of one that is there, what people wrote stays",
-    "files": f"`{{{', '.join(PushFile._fields)}}}` of each; `path` is where it lay",
+    "files": "`{name, bytes}` of each",
     "message": "of the commit",
     "warnings": "sentences for people",
     "status": "`planned`",

@@ -77,7 +77,7 @@ class PushPlan(NamedTuple):
             "revision": self.where.revision,
             "private": self.private,
             "card": self.card.text(),
-            "files": [file._asdict() for file in self.files],
+            "files": [{"name": file.name, "bytes": file.bytes} for file in self.files],
             "message": self.message,
             "warnings": list(self.warnings),
         }
