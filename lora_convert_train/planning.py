@@ -91,7 +91,7 @@ def plan_training(settings: Settings, dataset: Dataset, base: Base) -> TrainingP
 def _notes(memory: int, hardware: Hardware) -> Iterator[str]:
     """That the memory is short."""
     free = free_memory(hardware.device)
-    if free is not None and memory > free:
+    if memory > free:
         yield (
             f"{memory / 1e9:.1f} GB are needed before activations, and {free / 1e9:.1f} GB are free:"
             " --mixed-precision bf16, --quantize nf4, a smaller rank or fewer --targets need less"
