@@ -68,54 +68,12 @@ def unreachable(address: str, error: BaseException) -> HubUnavailableError:
 
 
 def _answered(response: Any, address: str, nearest: Callable[[str], list[str]]) -> HubError:
+    """What an answer that is none means."""
     status, code = response.status_code, response.headers.get("X-Error-Code", "")
-    repository = address.partition("@")[0]
-    if code == "GatedRepo":
-        return HubAccessError(
-            f"{address}: the repository is gated, and not open to you ({status})",
-            status=status,
-            why="who made it gives access to those who ask for it",
-            hint=f"open its page, {_page(address)}, and accept the conditions; then {_LOGIN}",
-        )
-    if status == 401 and _has_token():
-        return HubAccessError(
-            f"{address}: the Hub does not accept your token (401)",
-            status=status,
-            why="it has expired, was taken back, or is not whole",
-            hint=f"make another at {_site()}/settings/tokens; then {_LOGIN}",
-        )
-    if status == 401:
-        return HubAccessError(
-            f"{address}: the Hub wants to know who asks (401)",
-            status=status,
-            why="the repository is private, or there is none of this name: without a token it does not say",
-            hint=f"look at the spelling, or {_LOGIN}",
-        )
-    if status == 403:
-        return HubAccessError(
-            f"{address}: the Hub forbids it (403)",
-            status=status,
-            why="your token is known, and not allowed to do this",
-            hint=f"give it the right at {_site()}/settings/tokens, or take another; {_LOGIN}",
-        )
-    if code == "RevisionNotFound":
-        return HubNotFoundError(
-            f"{address}: the repository has no such revision",
-            hint="a revision is a branch, a tag, a commit or refs/pr/NUMBER; without @ it is main",
-        )
-    if status == 404 and code != "RepoNotFound":
-        near = nearest(address)
-        hint = f"did you mean {near[0]}?" if near else "look at its files with a browser, at "
-        return HubNotFoundError(
-            f"{address}: the repository has no such file or folder",
-            choices=near,
-            hint=hint if near else hint + _page(address),
-        )
-    if status == 404:
-        return HubNotFoundError(
-            f"{repository}: there is no such repository, or your token may not see it",
-            hint=f"look at the spelling of its user and name; for a private one {_LOGIN}",
-        )
+    if code == "GatedRepo" or status in (401, 403):
+        return _closed(address, status, gated=code == "GatedRepo")
+    if status == 404 or code == "RevisionNotFound":
+        return _missing(address, code, nearest)
     if status == 429:
         after = response.headers.get("Retry-After", "")
         return HubUnavailableError(
@@ -136,6 +94,48 @@ def _answered(response: Any, address: str, nearest: Callable[[str], list[str]]) 
         status=status,
         why="it went on for all attempts",
         hint="run the command again in a few minutes; https://status.huggingface.co says how it is",
+    )
+
+
+def _closed(address: str, status: int, *, gated: bool) -> HubAccessError:
+    """The Hub knows, and does not let whoever asks."""
+    if gated:
+        what = f"the repository is gated, and not open to you ({status})"
+        why = "who made it gives access to those who ask for it"
+        hint = f"open its page, {_page(address)}, and accept the conditions; then {_LOGIN}"
+    elif status == 401 and _has_token():
+        what = "the Hub does not accept your token (401)"
+        why = "it has expired, was taken back, or is not whole"
+        hint = f"make another at {_site()}/settings/tokens; then {_LOGIN}"
+    elif status == 401:
+        what = "the Hub wants to know who asks (401)"
+        why = "the repository is private, or there is none of this name: without a token it does not say"
+        hint = f"look at the spelling, or {_LOGIN}"
+    else:
+        what = "the Hub forbids it (403)"
+        why = "your token is known, and not allowed to do this"
+        hint = f"give it the right at {_site()}/settings/tokens, or take another; {_LOGIN}"
+    return HubAccessError(f"{address}: {what}", status=status, why=why, hint=hint)
+
+
+def _missing(address: str, code: str, nearest: Callable[[str], list[str]]) -> HubNotFoundError:
+    """A repository, a revision or a file that is not there."""
+    if code == "RevisionNotFound":
+        return HubNotFoundError(
+            f"{address}: the repository has no such revision",
+            hint="a revision is a branch, a tag, a commit or refs/pr/NUMBER; without @ it is main",
+        )
+    if code == "RepoNotFound":
+        return HubNotFoundError(
+            f"{address.partition('@')[0]}: there is no such repository, or your token may not see it",
+            hint=f"look at the spelling of its user and name; for a private one {_LOGIN}",
+        )
+    near = nearest(address)
+    looking = f"look at its files with a browser, at {_page(address)}"
+    return HubNotFoundError(
+        f"{address}: the repository has no such file or folder",
+        choices=near,
+        hint=f"did you mean {near[0]}?" if near else looking,
     )
 
 
